@@ -38,9 +38,9 @@ struct Limits {
   std::uint32_t max_half;
   std::uint32_t infinity;
 };
-constexpr Limits bf16_limits = {0x477F, 0x7F80};          // 65280 is the last; 65536 overflows
-constexpr Limits f16_limits = {0x7BFF, 0x7C00};           // 65504
-constexpr Limits f32_limits = {0x477FEFFF, 0x7F800000};   // 65520 is the first that rounds to infinity
+constexpr Limits bf16_limits = {0x477F, 0x7F80};         // 65280 is the last; 65536 overflows
+constexpr Limits f16_limits = {0x7BFF, 0x7C00};          // 65504
+constexpr Limits f32_limits = {0x477FEFFF, 0x7F800000};  // 65520 is the first that rounds to infinity
 
 template <class T>
 ValueRange range_of(std::span<const std::byte> values, Limits limits) noexcept {

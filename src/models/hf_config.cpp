@@ -138,9 +138,12 @@ Status read_text(const JsonObject& config, TextConfig& out) {
   }
   out.tied_head = tied.value_or(false);
   for (const JsonObject* object : {&config, &text}) {
-    if (!out.bos_token) ESCRIBANO_CHECK(read_optional_uint(*object, "bos_token_id", 0, out.vocab_size - 1, out.bos_token));
-    if (!out.eos_token) ESCRIBANO_CHECK(read_optional_uint(*object, "eos_token_id", 0, out.vocab_size - 1, out.eos_token));
-    if (!out.pad_token) ESCRIBANO_CHECK(read_optional_uint(*object, "pad_token_id", 0, out.vocab_size - 1, out.pad_token));
+    if (!out.bos_token)
+      ESCRIBANO_CHECK(read_optional_uint(*object, "bos_token_id", 0, out.vocab_size - 1, out.bos_token));
+    if (!out.eos_token)
+      ESCRIBANO_CHECK(read_optional_uint(*object, "eos_token_id", 0, out.vocab_size - 1, out.eos_token));
+    if (!out.pad_token)
+      ESCRIBANO_CHECK(read_optional_uint(*object, "pad_token_id", 0, out.vocab_size - 1, out.pad_token));
   }
   return {};
 }
@@ -186,19 +189,21 @@ Status read_vision(const JsonObject& config, const TextConfig& text, VisionConfi
   ESCRIBANO_TRY(const auto deepstack, uint_list(vision, "deepstack_visual_indexes", max_layers, out.layers - 1));
   out.deepstack.assign(deepstack.begin(), deepstack.end());
   if (std::set(deepstack.begin(), deepstack.end()).size() != deepstack.size() || deepstack.size() > text.layers) {
-    return fail(Errc::corrupt, "{}: deepstack_visual_indexes must be different layers, at most one for each layer of "
-                "the language model", vision.where());
+    return fail(Errc::corrupt,
+                "{}: deepstack_visual_indexes must be different layers, at most one for each layer of "
+                "the language model",
+                vision.where());
   }
   return {};
 }
 
 Status read_triple(const JsonObject& object, const char* key, float min, float max, std::array<float, 3>& out) {
   const json* list = object.find(key);
-  const bool fits = list != nullptr && list->is_array() && list->size() == 3 &&
-                    std::ranges::all_of(*list, [&](const json& value) {
-                      return value.is_number() && value.get<double>() >= static_cast<double>(min) &&
-                             value.get<double>() <= static_cast<double>(max);
-                    });
+  const bool fits =
+      list != nullptr && list->is_array() && list->size() == 3 && std::ranges::all_of(*list, [&](const json& value) {
+        return value.is_number() && value.get<double>() >= static_cast<double>(min) &&
+               value.get<double>() <= static_cast<double>(max);
+      });
   if (!fits) return fail(Errc::corrupt, "{}: {} must be three numbers from {} to {}", object.where(), key, min, max);
   for (std::size_t i = 0; i < 3; ++i) out[i] = (*list)[i].get<float>();
   return {};

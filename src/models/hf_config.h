@@ -37,8 +37,8 @@ struct VisionConfig {
   std::uint32_t intermediate = 0;
   std::uint32_t heads = 0;
   std::uint32_t patch_px = 0;
-  std::uint32_t merge = 2;              // merged patches a side
-  std::uint32_t positions = 0;          // learned position embeddings, a square number
+  std::uint32_t merge = 2;      // merged patches a side
+  std::uint32_t positions = 0;  // learned position embeddings, a square number
   std::uint32_t positions_per_side = 0;
   std::vector<std::uint32_t> deepstack;  // layers whose output is fed to the language model; unique, any order
 };
@@ -55,7 +55,7 @@ struct HfConfig {
   TextConfig text;
   VisionConfig vision;
   ImageRule image;
-  std::vector<std::uint32_t> stop_tokens;  // generation_config.json: eos_token_id
+  std::vector<std::uint32_t> stop_tokens;              // generation_config.json: eos_token_id
   std::optional<std::uint32_t> max_frames_per_prompt;  // escribano.json
 };
 

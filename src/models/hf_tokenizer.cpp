@@ -56,7 +56,8 @@ Status check_pre_tokenizer(const JsonObject& tokenizer) {
   }
   return fail(Errc::unsupported,
               "{}: its pre-tokenizer is not Qwen2's; importing it would make the model read other tokens than it was "
-              "trained with", tokenizer.where());
+              "trained with",
+              tokenizer.where());
 }
 
 Status check_model_kind(const JsonObject& model) {
@@ -158,8 +159,10 @@ class Vocabulary {
 std::string byte_level(std::string_view part) {
   std::string out;
   for (const char c : part) {
-    if (c == ' ') out += "\xC4\xA0";
-    else out += c;
+    if (c == ' ')
+      out += "\xC4\xA0";
+    else
+      out += c;
   }
   return out;
 }

@@ -19,9 +19,9 @@ namespace escribano::models {
 enum class TokenType : std::int32_t { normal = 1, control = 3, user_defined = 4, unused = 5 };
 
 struct HfTokenizer {
-  std::vector<std::string> tokens;    // exactly vocab_size of them, all different; ids without a token are "[PADn]"
-  std::vector<std::int32_t> types;    // one TokenType a token
-  std::vector<std::string> merges;    // "left right", best first
+  std::vector<std::string> tokens;  // exactly vocab_size of them, all different; ids without a token are "[PADn]"
+  std::vector<std::int32_t> types;  // one TokenType a token
+  std::vector<std::string> merges;  // "left right", best first
   std::optional<std::uint32_t> bos;
   std::uint32_t eos = 0;
   std::optional<std::uint32_t> pad;

@@ -20,7 +20,8 @@ class ParseGuard {
   explicit ParseGuard(int max_depth) : max_depth_(max_depth) {}
 
   bool operator()(int depth, json::parse_event_t event, const json& parsed) {
-    if (depth >= max_depth_ && (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start))
+    if (depth >= max_depth_ &&
+        (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start))
       too_deep_ = true;
     // Once the document is refused nothing more of it is kept.
     if (too_deep_ || !repeated_.empty()) return false;

@@ -30,11 +30,11 @@ struct DtypeInfo {
 
 // github.com/huggingface/safetensors, README "Format" and src/tensor.rs.
 constexpr std::array dtypes = {
-    DtypeInfo{"BF16", Dtype::bf16, 2},    DtypeInfo{"F16", Dtype::f16, 2},      DtypeInfo{"F32", Dtype::f32, 4},
-    DtypeInfo{"F64", Dtype::other, 8},    DtypeInfo{"I64", Dtype::other, 8},    DtypeInfo{"I32", Dtype::other, 4},
-    DtypeInfo{"I16", Dtype::other, 2},    DtypeInfo{"I8", Dtype::other, 1},     DtypeInfo{"U64", Dtype::other, 8},
-    DtypeInfo{"U32", Dtype::other, 4},    DtypeInfo{"U16", Dtype::other, 2},    DtypeInfo{"U8", Dtype::other, 1},
-    DtypeInfo{"BOOL", Dtype::other, 1},   DtypeInfo{"F8_E5M2", Dtype::other, 1}, DtypeInfo{"F8_E4M3", Dtype::other, 1},
+    DtypeInfo{"BF16", Dtype::bf16, 2},     DtypeInfo{"F16", Dtype::f16, 2},       DtypeInfo{"F32", Dtype::f32, 4},
+    DtypeInfo{"F64", Dtype::other, 8},     DtypeInfo{"I64", Dtype::other, 8},     DtypeInfo{"I32", Dtype::other, 4},
+    DtypeInfo{"I16", Dtype::other, 2},     DtypeInfo{"I8", Dtype::other, 1},      DtypeInfo{"U64", Dtype::other, 8},
+    DtypeInfo{"U32", Dtype::other, 4},     DtypeInfo{"U16", Dtype::other, 2},     DtypeInfo{"U8", Dtype::other, 1},
+    DtypeInfo{"BOOL", Dtype::other, 1},    DtypeInfo{"F8_E5M2", Dtype::other, 1}, DtypeInfo{"F8_E4M3", Dtype::other, 1},
     DtypeInfo{"F8_E8M0", Dtype::other, 1}, DtypeInfo{"C64", Dtype::other, 8},
 };
 
@@ -170,8 +170,8 @@ Result<SafetensorsHeader> parse_safetensors(std::span<const std::byte> file, std
   if (file.size() < 8) return fail(Errc::corrupt, "{} is cut off: {} bytes are no safetensors file", what, file.size());
   const std::uint64_t header_size = read_u64(file);
   if (header_size > file.size() - 8) {
-    return fail(Errc::corrupt, "{} is cut off or no safetensors file: its header would take {} bytes, {} are there", what,
-                header_size, file.size() - 8);
+    return fail(Errc::corrupt, "{} is cut off or no safetensors file: its header would take {} bytes, {} are there",
+                what, header_size, file.size() - 8);
   }
   if (header_size > max_safetensors_header_bytes) {
     return fail(Errc::too_large, "{} has a header of {} bytes; the limit is {}", what, header_size,
@@ -192,9 +192,8 @@ Result<SafetensorsHeader> parse_safetensors(std::span<const std::byte> file, std
     header.tensors.push_back(std::move(tensor));
   }
   // An empty tensor sorts before the one that starts at the same offset.
-  std::ranges::sort(header.tensors, {}, [](const SafeTensor& tensor) {
-    return std::pair(tensor.begin, tensor.size_bytes);
-  });
+  std::ranges::sort(header.tensors, {},
+                    [](const SafeTensor& tensor) { return std::pair(tensor.begin, tensor.size_bytes); });
   ESCRIBANO_CHECK(check_tiling(header, data_begin, file.size(), what));
   return header;
 }

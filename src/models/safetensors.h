@@ -58,8 +58,7 @@ class SafetensorsFile {
   void drop(std::uint64_t begin, std::uint64_t length) const { file_.drop(begin, length); }
 
  private:
-  SafetensorsFile(MappedFile file, SafetensorsHeader header)
-      : file_(std::move(file)), header_(std::move(header)) {}
+  SafetensorsFile(MappedFile file, SafetensorsHeader header) : file_(std::move(file)), header_(std::move(header)) {}
   MappedFile file_;
   SafetensorsHeader header_;
 };

@@ -24,10 +24,14 @@ struct Prefix {
 
 // Longest first, since "model." begins others. The canonical names are "text.", "vision." and "head.".
 constexpr std::array prefixes = {
-    Prefix{"language_model.lm_head.", "head."}, Prefix{"language_model.model.", "text."},
-    Prefix{"model.language_model.", "text."},   Prefix{"model.visual.", "vision."},
-    Prefix{"vision_tower.", "vision."},         Prefix{"lm_head.", "head."},
-    Prefix{"visual.", "vision."},               Prefix{"model.", "text."},
+    Prefix{"language_model.lm_head.", "head."},
+    Prefix{"language_model.model.", "text."},
+    Prefix{"model.language_model.", "text."},
+    Prefix{"model.visual.", "vision."},
+    Prefix{"vision_tower.", "vision."},
+    Prefix{"lm_head.", "head."},
+    Prefix{"visual.", "vision."},
+    Prefix{"model.", "text."},
 };
 
 std::optional<std::string> canonical_name(std::string_view name) {
@@ -47,7 +51,8 @@ bool is_derived(std::string_view name) {
 
 std::string joined(const std::vector<std::string>& names) {
   const std::size_t shown = std::min(names.size(), max_names_shown);
-  std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+  std::string text =
+      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
   if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
   return text;
 }
@@ -111,7 +116,8 @@ const SafetensorsFolder::Entry* Planner::take(const std::string& source, const S
   }
   used_[source] = true;
   const SafeTensor& tensor = *found->second.tensor;
-  if (tensor.dtype == Dtype::other) wrong_type_.push_back(fmt::format("{} ({})", to_valid_utf8(tensor.name), tensor.dtype_name));
+  if (tensor.dtype == Dtype::other)
+    wrong_type_.push_back(fmt::format("{} ({})", to_valid_utf8(tensor.name), tensor.dtype_name));
   if (tensor.shape != shape) {
     misshapen_.push_back(fmt::format("{} is [{}] where [{}] is needed", to_valid_utf8(tensor.name),
                                      fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")));

@@ -17,9 +17,9 @@ namespace escribano::models {
 struct PlannedTensor {
   // How the elements of the source follow one another in the result.
   enum class Layout {
-    plain,                // as they are
-    patch_channels_first, // one of two time slices of a convolution kernel [out, 3, 2, px, px] (PyTorch)
-    patch_channels_last,  // the same of [out, 2, px, px, 3] (MLX)
+    plain,                 // as they are
+    patch_channels_first,  // one of two time slices of a convolution kernel [out, 3, 2, px, px] (PyTorch)
+    patch_channels_last,   // the same of [out, 2, px, px, 3] (MLX)
   };
 
   std::string name;                 // in the GGUF file
