@@ -1,0 +1,291 @@
+#include "models/import.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "models/float_convert.h"
+#include "models/gguf_writer.h"
+#include "models/hf_config.h"
+#include "models/hf_tokenizer.h"
+#include "models/import_cache.h"
+#include "models/tensor_plan.h"
+
+namespace escribano {
+namespace {
+
+using namespace models;
+
+constexpr std::size_t chunk_bytes = 16u << 20;  // of source data at a time
+
+GgmlType ggml_type(WeightType type) {
+  switch (type) {
+    case WeightType::f16: return GgmlType::f16;
+    case WeightType::bf16: return GgmlType::bf16;
+    case WeightType::f32: return GgmlType::f32;
+  }
+  return GgmlType::f16;
+}
+
+// general.file_type (llama.h, enum llama_ftype).
+std::uint32_t file_type(WeightType type) {
+  switch (type) {
+    case WeightType::f16: return 1;
+    case WeightType::bf16: return 32;
+    case WeightType::f32: return 0;
+  }
+  return 1;
+}
+
+void add_general(GgufBuilder& out, std::string_view architecture, std::string_view type, const ImportOptions& options) {
+  out.add_string("general.architecture", architecture);
+  out.add_string("general.type", type);
+  out.add_string("general.name", options.name);
+  out.add_u32("general.file_type", file_type(options.weights));
+  out.add_u32("general.quantization_version", 2);  // GGML_QNT_VERSION
+}
+
+void add_text_metadata(GgufBuilder& out, const HfConfig& config) {
+  const TextConfig& text = config.text;
+  out.add_u32("qwen3vl.block_count", text.layers);
+  out.add_u32("qwen3vl.context_length", text.context);
+  out.add_u32("qwen3vl.embedding_length", text.hidden);
+  out.add_u32("qwen3vl.feed_forward_length", text.intermediate);
+  out.add_u32("qwen3vl.attention.head_count", text.heads);
+  out.add_u32("qwen3vl.attention.head_count_kv", text.kv_heads);
+  out.add_u32("qwen3vl.attention.key_length", text.head_size);
+  out.add_u32("qwen3vl.attention.value_length", text.head_size);
+  out.add_f32("qwen3vl.rope.freq_base", text.rope_theta);
+  out.add_f32("qwen3vl.attention.layer_norm_rms_epsilon", text.rms_epsilon);
+  const auto& s = text.rope_sections;
+  const std::vector<std::int32_t> sections = {s[0], s[1], s[2], 0};
+  out.add_i32s("qwen3vl.rope.dimension_sections", sections);
+  out.add_u32("qwen3vl.n_deepstack_layers", static_cast<std::uint32_t>(config.vision.deepstack.size()));
+  if (config.max_frames_per_prompt) out.add_u32("escribano.max_frames_per_prompt", *config.max_frames_per_prompt);
+}
+
+void add_tokenizer(GgufBuilder& out, const HfTokenizer& tokenizer) {
+  out.add_string("tokenizer.ggml.model", "gpt2");
+  out.add_string("tokenizer.ggml.pre", "qwen2");
+  out.add_strings("tokenizer.ggml.tokens", tokenizer.tokens);
+  out.add_i32s("tokenizer.ggml.token_type", tokenizer.types);
+  out.add_strings("tokenizer.ggml.merges", tokenizer.merges);
+  if (tokenizer.bos) out.add_u32("tokenizer.ggml.bos_token_id", *tokenizer.bos);
+  out.add_u32("tokenizer.ggml.eos_token_id", tokenizer.eos);
+  if (tokenizer.pad) out.add_u32("tokenizer.ggml.padding_token_id", *tokenizer.pad);
+  if (!tokenizer.more_stops.empty()) out.add_u32("tokenizer.ggml.eot_token_id", tokenizer.more_stops[0]);
+  if (tokenizer.more_stops.size() > 1) out.add_u32("tokenizer.ggml.eom_token_id", tokenizer.more_stops[1]);
+  out.add_bool("tokenizer.ggml.add_bos_token", tokenizer.add_bos);
+  if (tokenizer.chat_template) out.add_string("tokenizer.chat_template", *tokenizer.chat_template);
+}
+
+void add_vision_metadata(GgufBuilder& out, const HfConfig& config) {
+  const VisionConfig& vision = config.vision;
+  out.add_bool("clip.has_vision_encoder", true);
+  out.add_string("clip.projector_type", "qwen3vl_merger");
+  // Side of the image whose patches the learned positions number one to one.
+  out.add_u32("clip.vision.image_size", vision.positions_per_side * vision.patch_px);
+  out.add_u32("clip.vision.patch_size", vision.patch_px);
+  out.add_u32("clip.vision.embedding_length", vision.hidden);
+  out.add_u32("clip.vision.feed_forward_length", vision.intermediate);
+  out.add_u32("clip.vision.block_count", vision.layers);
+  out.add_u32("clip.vision.attention.head_count", vision.heads);
+  out.add_u32("clip.vision.projection_dim", config.text.hidden);
+  // The vision tower's own norms have this built in (transformers, modeling_qwen3_vl.py); no configuration names it.
+  out.add_f32("clip.vision.attention.layer_norm_epsilon", 1e-6f);
+  out.add_u32("clip.vision.spatial_merge_size", vision.merge);
+  out.add_bool("clip.use_gelu", true);
+  if (config.image.min_pixels) out.add_u32("clip.vision.image_min_pixels", *config.image.min_pixels);
+  if (config.image.max_pixels) out.add_u32("clip.vision.image_max_pixels", *config.image.max_pixels);
+  out.add_f32s("clip.vision.image_mean", config.image.mean);
+  out.add_f32s("clip.vision.image_std", config.image.std_dev);
+  std::vector<bool> deepstack(vision.layers, false);
+  for (const std::uint32_t layer : vision.deepstack) deepstack[layer] = true;
+  out.add_bools("clip.vision.is_deepstack_layers", deepstack);
+}
+
+// One import under way: what was read of the folder, and how far the work is.
+class Importer {
+ public:
+  Importer(const SafetensorsFolder& weights, const ImportReporter& reporter) : weights_(weights), reporter_(reporter) {}
+
+  // Refuses NaN, and keeps matrices whose values half precision cannot hold in their own type.
+  Status settle_types(std::vector<PlannedTensor>& tensors);
+  Status write(const std::filesystem::path& path, const GgufBuilder& header, const std::vector<PlannedTensor>& tensors);
+
+ private:
+  Status check_values(PlannedTensor& tensor);
+  Status write_plain(GgufWriter& out, const PlannedTensor& tensor);
+  Status write_patch_slice(GgufWriter& out, const PlannedTensor& tensor);
+  void drop(const PlannedTensor& tensor, std::size_t at, std::size_t size) const {
+    weights_.shards()[tensor.source.shard].file.drop(tensor.source.tensor->begin + at, size);
+  }
+
+  const SafetensorsFolder& weights_;
+  const ImportReporter& reporter_;
+  std::uint64_t checked_bytes_ = 0;
+  std::uint64_t written_bytes_ = 0;
+  std::vector<std::byte> buffer_;
+};
+
+Status Importer::check_values(PlannedTensor& tensor) {
+  const auto data = weights_.data(tensor.source);
+  const Dtype dtype = tensor.source.tensor->dtype;
+  bool exceeds_half = false;
+  for (std::size_t at = 0; at < data.size(); at += chunk_bytes) {
+    const std::size_t size = std::min(chunk_bytes, data.size() - at);
+    const ValueRange range = value_range(dtype, data.subspan(at, size));
+    drop(tensor, at, size);
+    if (range.has_nan) {
+      return fail(Errc::corrupt, "tensor {} holds values that are not numbers (NaN)", tensor.source.tensor->name);
+    }
+    exceeds_half = exceeds_half || range.exceeds_half;
+    checked_bytes_ += size;
+    ESCRIBANO_CHECK(reporter_.report(ImportProgress::Stage::checking, checked_bytes_, weights_.total_bytes()));
+  }
+  if (exceeds_half && !tensor.type_is_fixed && tensor.type == GgmlType::f16) {
+    tensor.type = dtype == Dtype::f32 ? GgmlType::f32 : GgmlType::bf16;
+    log::info("tensor {} has values beyond half precision and keeps its type", tensor.name);
+  }
+  return {};
+}
+
+Status Importer::settle_types(std::vector<PlannedTensor>& tensors) {
+  for (PlannedTensor& tensor : tensors) {
+    if (tensor.slice == 0) ESCRIBANO_CHECK(check_values(tensor));  // both slices share one source
+  }
+  return {};
+}
+
+Status Importer::write_plain(GgufWriter& out, const PlannedTensor& tensor) {
+  const auto data = weights_.data(tensor.source);
+  const Dtype dtype = tensor.source.tensor->dtype;
+  for (std::size_t at = 0; at < data.size(); at += chunk_bytes) {
+    const std::size_t size = std::min(chunk_bytes, data.size() - at);
+    buffer_.resize(size / element_bytes(dtype) * element_bytes(tensor.type));
+    convert(dtype, data.subspan(at, size), tensor.type, buffer_);
+    drop(tensor, at, size);
+    ESCRIBANO_CHECK(out.append(buffer_));
+    written_bytes_ += size;
+    ESCRIBANO_CHECK(reporter_.report(ImportProgress::Stage::writing, written_bytes_, weights_.total_bytes()));
+  }
+  return {};
+}
+
+// Picks the elements of one time slice, output channel by output channel, in the order [channel][row][column].
+Status Importer::write_patch_slice(GgufWriter& out, const PlannedTensor& tensor) {
+  const auto data = weights_.data(tensor.source);
+  const Dtype dtype = tensor.source.tensor->dtype;
+  const std::size_t element = element_bytes(dtype);
+  const std::size_t area = static_cast<std::size_t>(tensor.dims[0] * tensor.dims[1]);
+  constexpr std::size_t channels = 3;
+  constexpr std::size_t slices = 2;
+  const bool channels_last = tensor.layout == PlannedTensor::Layout::patch_channels_last;
+  std::vector<std::byte> picked(channels * area * element);
+  buffer_.resize(channels * area * element_bytes(tensor.type));
+  for (std::size_t filter = 0; filter < tensor.dims[3]; ++filter) {
+    const auto kernel = data.subspan(filter * channels * slices * area * element, channels * slices * area * element);
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      for (std::size_t pixel = 0; pixel < area; ++pixel) {
+        const std::size_t from = channels_last ? (tensor.slice * area + pixel) * channels + channel
+                                               : (channel * slices + tensor.slice) * area + pixel;
+        std::copy_n(kernel.begin() + static_cast<std::ptrdiff_t>(from * element), element,
+                    picked.begin() + static_cast<std::ptrdiff_t>((channel * area + pixel) * element));
+      }
+    }
+    convert(dtype, picked, tensor.type, buffer_);
+    ESCRIBANO_CHECK(out.append(buffer_));
+  }
+  written_bytes_ += data.size() / slices;
+  return reporter_.report(ImportProgress::Stage::writing, written_bytes_, weights_.total_bytes());
+}
+
+Status Importer::write(const std::filesystem::path& path, const GgufBuilder& header,
+                       const std::vector<PlannedTensor>& tensors) {
+  ESCRIBANO_TRY(GgufWriter out, GgufWriter::create(path, header));
+  for (const PlannedTensor& tensor : tensors) {
+    ESCRIBANO_CHECK(tensor.layout == PlannedTensor::Layout::plain ? write_plain(out, tensor)
+                                                                  : write_patch_slice(out, tensor));
+  }
+  return out.finish();
+}
+
+GgufBuilder text_header(const HfConfig& config, const HfTokenizer& tokenizer, const TensorPlan& plan,
+                        const ImportOptions& options) {
+  GgufBuilder out;
+  add_general(out, "qwen3vl", "model", options);
+  add_text_metadata(out, config);
+  add_tokenizer(out, tokenizer);
+  for (const PlannedTensor& tensor : plan.text) out.add_tensor(tensor.name, tensor.dims, tensor.type);
+  return out;
+}
+
+GgufBuilder vision_header(const HfConfig& config, const TensorPlan& plan, const ImportOptions& options) {
+  GgufBuilder out;
+  add_general(out, "clip", "mmproj", options);
+  add_vision_metadata(out, config);
+  for (const PlannedTensor& tensor : plan.vision) out.add_tensor(tensor.name, tensor.dims, tensor.type);
+  return out;
+}
+
+Result<ModelFiles> make_pair(const ImportCache& cache, const std::string& key, const HfConfig& config,
+                             const HfTokenizer& tokenizer, TensorPlan plan, const SafetensorsFolder& weights,
+                             const ImportOptions& options, const ImportReporter& reporter) {
+  ESCRIBANO_TRY(const auto lock, cache.lock(key, reporter));
+  if (auto made_meanwhile = cache.find(key, options.name)) return *std::move(made_meanwhile);
+  Importer importer(weights, reporter);
+  ESCRIBANO_CHECK(importer.settle_types(plan.text));
+  ESCRIBANO_CHECK(importer.settle_types(plan.vision));
+  const GgufBuilder text = text_header(config, tokenizer, plan, options);
+  const GgufBuilder vision = vision_header(config, plan, options);
+  ESCRIBANO_CHECK(cache.prepare(key, text.file_bytes() + vision.file_bytes()));
+  ESCRIBANO_CHECK(importer.write(cache.projector_path(key), vision, plan.vision));
+  ESCRIBANO_CHECK(importer.write(cache.model_path(key), text, plan.text));
+  const ModelFiles files{cache.model_path(key), cache.projector_path(key), options.name};
+  ESCRIBANO_TRY([[maybe_unused]] const ModelInfo info, check_model(files));  // what we make must pass what we demand
+  ESCRIBANO_CHECK(cache.mark_finished(key));
+  return files;
+}
+
+// The name of the folder, also for "." and "folder/".
+std::string folder_name(const std::filesystem::path& folder) {
+  std::error_code error;
+  const std::filesystem::path full = std::filesystem::weakly_canonical(folder, error);
+  const std::filesystem::path name = (error ? folder : full).filename();
+  return name.empty() ? "model" : printable(name);
+}
+
+}  // namespace
+
+Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std::filesystem::path& cache_root,
+                                 const ImportOptions& given_options, const ImportProgressCallback& progress) {
+  ImportOptions options = given_options;
+  if (options.name.empty()) options.name = folder_name(folder);
+  const ImportReporter reporter(progress);
+  const ImportCache cache(cache_root);
+
+  // The quick way: an unchanged folder that was imported before.
+  auto weights = SafetensorsFolder::open(folder);
+  if (weights) {
+    ESCRIBANO_TRY(const auto known, cache.key(folder, *weights, options.weights, true, reporter));
+    if (known) {
+      if (auto found = cache.find(*known, options.name)) return *std::move(found);
+    }
+  }
+
+  // Everything that can be wrong without reading the weights is found before reading them.
+  ESCRIBANO_TRY(const HfConfig config, read_hf_config(folder));
+  if (!weights) return fail(std::move(weights).error());
+  ESCRIBANO_TRY(const HfTokenizer tokenizer, read_hf_tokenizer(folder, config));
+  auto plan = plan_tensors(config, *weights, ggml_type(options.weights));
+  if (!plan) return fail(plan.error().code, "{}: {}", printable(folder), plan.error().message);
+
+  ESCRIBANO_TRY(const auto key, cache.key(folder, *weights, options.weights, false, reporter));
+  if (auto found = cache.find(*key, options.name)) return *std::move(found);
+  return make_pair(cache, *key, config, tokenizer, *std::move(plan), *weights, options, reporter);
+}
+
+}  // namespace escribano

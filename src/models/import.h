@@ -1,0 +1,57 @@
+#pragma once
+
+// Turning a Hugging Face (or MLX-VLM) folder of the Qwen3-VL family into the GGUF pair that llama.cpp loads.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+#include "models/model_files.h"
+
+namespace escribano {
+
+// Element type of the matrices in the result. Half precision holds every trained weight of a bfloat16 model exactly but
+// for the very small ones, and is what llama.cpp computes fastest with on most processors. A matrix with values beyond
+// half precision's range keeps its own type.
+enum class WeightType { f16, bf16, f32 };
+
+struct ImportOptions {
+  WeightType weights = WeightType::f16;
+  std::string name;  // ModelFiles::name of the result; empty: the name of the folder
+};
+
+struct ImportProgress {
+  enum class Stage {
+    waiting,   // another process is importing the same model
+    reading,   // the weights are read to recognise them (skipped when the folder has not changed since the last time)
+    checking,  // the weights are checked for values that cannot be converted
+    writing,   // the pair is written
+  };
+  Stage stage = Stage::reading;
+  std::uint64_t done_bytes = 0;  // of this stage; both 0 while waiting
+  std::uint64_t total_bytes = 0;
+};
+
+// Called on the thread that imports, about every 16 MiB. Returning false stops the import: import_folder then fails with
+// cancelled and leaves nothing behind.
+using ImportProgressCallback = std::function<bool(const ImportProgress&)>;
+
+// The pair made of `folder`, in a folder of its own below `cache_root` (created if need be). The first call for some
+// contents writes the pair, later calls find it. Contents are recognised by a BLAKE2b digest of the configuration,
+// tokenizer and weight files, of the weight type and of the importer's version, never by path or name: a folder that was
+// edited is imported anew, one that was moved is not. The digest of a weight file is remembered with the file's device,
+// inode, size and times of change, so gigabytes are read only once.
+//
+// Two processes or threads may import the same folder at once: one works, the other waits and takes its result. Whatever
+// goes wrong (cancelled, disk full, killed) no half-written file is ever taken for a model. Memory stays flat.
+//
+// Fails with not_found where the folder or a part of it is missing, no_vision for text models, unsupported for other
+// families, tokenizers and quantised weights, corrupt where the parts contradict each other or hold NaN, not_permitted
+// or io_error where the cache cannot be written (including too little space, found before anything is written), and
+// cancelled. Blocks for seconds to minutes on first use.
+Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std::filesystem::path& cache_root,
+                                 const ImportOptions& options = {}, const ImportProgressCallback& progress = {});
+
+}  // namespace escribano

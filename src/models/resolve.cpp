@@ -1,0 +1,244 @@
+#include "models/resolve.h"
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/file.h"
+
+namespace escribano {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t max_files_in_folder = 10000;
+
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+bool is_gguf(const fs::path& path) { return lower(path.extension().native()) == ".gguf"; }
+bool is_projector_name(const fs::path& path) { return lower(path.stem().native()).find("mmproj") != std::string::npos; }
+
+std::string names(const std::vector<fs::path>& paths) {
+  std::vector<std::string> shown;
+  for (const fs::path& path : paths) shown.push_back(printable(path.filename()));
+  return fmt::format("{}", fmt::join(shown, ", "));
+}
+
+struct GgufFiles {
+  std::vector<fs::path> models;
+  std::vector<fs::path> projectors;
+};
+
+// The .gguf files directly in a folder, in the order of their names.
+Result<GgufFiles> list_gguf(const fs::path& folder) {
+  GgufFiles files;
+  std::error_code error;
+  std::size_t count = 0;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (++count > max_files_in_folder) break;
+    std::error_code ignored;
+    if (!is_gguf(it->path()) || !it->is_regular_file(ignored)) continue;
+    (is_projector_name(it->path()) ? files.projectors : files.models).push_back(it->path());
+  }
+  if (error) return fail(Errc::not_permitted, "{} cannot be listed: {}", printable(folder), error.message());
+  std::ranges::sort(files.models);
+  std::ranges::sort(files.projectors);
+  return files;
+}
+
+// The stem without "mmproj" and without what only says how precise the weights are: two files that differ in nothing else
+// hold the same network.
+std::string network_name(const fs::path& path) {
+  std::string stem = lower(path.stem().native());
+  std::string word;
+  std::vector<std::string> words;
+  const auto flush = [&] {
+    const bool precision = word == "f16" || word == "bf16" || word == "f32" || word == "fp16" || word == "fp32" ||
+                           (word.size() >= 2 && (word[0] == 'q' || word.starts_with("iq")) &&
+                            std::isdigit(static_cast<unsigned char>(word[word[0] == 'q' ? 1 : 2])) != 0);
+    if (!word.empty() && !precision && word != "mmproj" && word != "model") words.push_back(word);
+    word.clear();
+  };
+  for (const char c : stem) {
+    if (c == '-' || c == '.' || c == ' ')
+      flush();
+    else
+      word += c;
+  }
+  flush();
+  return fmt::format("{}", fmt::join(words, "-"));
+}
+
+// Among projectors of one network the one that is precise without being large: F16, else BF16, else what comes first.
+const fs::path& most_useful(const std::vector<fs::path>& projectors) {
+  const auto holds = [](const fs::path& path, std::string_view precision) {
+    const std::string stem = lower(path.stem().native());
+    const std::size_t at = stem.find(precision);
+    return at != std::string::npos && (at == 0 || stem[at - 1] != 'b');  // "bf16" is not "f16"
+  };
+  for (const char* precision : {"f16", "bf16"}) {
+    for (const fs::path& path : projectors) {
+      if (holds(path, precision)) return path;
+    }
+  }
+  return projectors.front();
+}
+
+// The projector of a model among the files beside it; nothing where there is none.
+Result<fs::path> choose_projector(const fs::path& model, const std::vector<fs::path>& projectors) {
+  if (projectors.empty()) return fs::path();
+  const std::string stem = model.stem().native();
+  for (const fs::path& path : projectors) {
+    const std::string other = path.stem().native();
+    if (other == stem + "-mmproj" || other == stem + ".mmproj" || other == "mmproj-" + stem) return path;
+  }
+  std::vector<fs::path> same;
+  std::ranges::copy_if(projectors, std::back_inserter(same),
+                       [&](const fs::path& path) { return network_name(path) == network_name(model); });
+  const std::vector<fs::path>& candidates = same.empty() ? projectors : same;
+  const bool one_network = std::ranges::all_of(
+      candidates, [&](const fs::path& path) { return network_name(path) == network_name(candidates.front()); });
+  if (one_network) return most_useful(candidates);
+  return fail(Errc::invalid_argument, "{} has several projectors beside it ({}); name the one to use", printable(model),
+              names(candidates));
+}
+
+Result<ModelFiles> from_gguf(const fs::path& model, const ResolveOptions& options, std::string name) {
+  ModelFiles files{model, options.projector, std::move(name)};
+  if (!files.projector.empty()) {
+    if (!is_there(files.projector)) return fail(Errc::not_found, "{} does not exist", printable(files.projector));
+    return files;
+  }
+  const fs::path folder = model.has_parent_path() ? model.parent_path() : fs::path(".");
+  ESCRIBANO_TRY(const GgufFiles beside, list_gguf(folder));
+  ESCRIBANO_TRY(files.projector, choose_projector(model, beside.projectors));
+  return files;
+}
+
+Result<ModelFiles> from_folder(const fs::path& folder, const ResolveOptions& options, std::string name) {
+  ESCRIBANO_TRY(const GgufFiles files, list_gguf(folder));
+  if (files.models.size() > 1) {
+    return fail(Errc::invalid_argument, "{} holds several models ({}); give the path of one", printable(folder),
+                names(files.models));
+  }
+  if (files.models.size() == 1) return from_gguf(files.models.front(), options, std::move(name));
+  if (!is_there(folder / "config.json")) {
+    return fail(Errc::not_found, "{} holds no model: neither a .gguf file nor a config.json", printable(folder));
+  }
+  if (!options.projector.empty()) {
+    return fail(Errc::invalid_argument, "{} is imported with its own vision tower; a projector cannot be given",
+                printable(folder));
+  }
+  const fs::path root = !options.import_root.empty() ? options.import_root
+                        : !options.home.empty()      ? options.home / "imports"
+                                                     : fs::path();
+  if (root.empty()) {
+    return fail(Errc::invalid_argument, "{} must be imported, but no folder for imported models is known",
+                printable(folder));
+  }
+  ImportOptions import = options.import;
+  import.name = std::move(name);
+  return import_folder(folder, root, import, options.progress);
+}
+
+// "org/name" as on the Hugging Face hub. Also keeps ".." and absolute paths out of the folders they are appended to.
+bool is_hub_name(std::string_view name) {
+  const std::size_t slash = name.find('/');
+  if (slash == std::string_view::npos || name.find('/', slash + 1) != std::string_view::npos) return false;
+  const auto is_part = [](std::string_view part) {
+    return !part.empty() && part.size() <= 96 && part.front() != '.' && part.front() != '-' &&
+           std::ranges::all_of(
+               part, [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; });
+  };
+  return is_part(name.substr(0, slash)) && is_part(name.substr(slash + 1));
+}
+
+// The snapshot folder of a repository in the Hugging Face cache: the one refs/main names, else the newest.
+std::optional<fs::path> snapshot_of(const fs::path& repository) {
+  const auto revision = read_text_file(repository / "refs" / "main", 1024);
+  if (revision) {
+    const std::string text = revision->substr(0, revision->find_last_not_of(" \t\r\n") + 1);
+    const bool is_name = !text.empty() && text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    if (is_name && is_folder(repository / "snapshots" / text)) return repository / "snapshots" / text;
+  }
+  std::optional<fs::path> newest;
+  fs::file_time_type newest_time = fs::file_time_type::min();
+  std::error_code error;
+  for (fs::directory_iterator it(repository / "snapshots", error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    const fs::file_time_type time = fs::last_write_time(it->path(), ignored);
+    if (!it->is_directory(ignored) || (newest && time <= newest_time)) continue;
+    newest = it->path();
+    newest_time = time;
+  }
+  return newest;
+}
+
+Result<ModelFiles> from_hub_name(const std::string& name, const ResolveOptions& options) {
+  std::vector<std::string> looked_at;
+  if (!options.home.empty()) {
+    const fs::path folder = options.home / "models" / name;
+    if (is_folder(folder)) return from_folder(folder, options, name);
+    looked_at.push_back(printable(folder));
+  }
+  if (!options.hf_hub.empty()) {
+    std::string folder_name = "models--" + name;
+    folder_name.replace(folder_name.find('/'), 1, "--");
+    const fs::path repository = options.hf_hub / folder_name;
+    if (const auto snapshot = snapshot_of(repository)) return from_folder(*snapshot, options, name);
+    looked_at.push_back(printable(repository / "snapshots"));
+  }
+  return fail(Errc::not_found, "the model {} is not on this machine; looked for a file or folder of that name, {}",
+              name, fmt::join(looked_at, ", "));
+}
+
+std::string name_of(const fs::path& path) {
+  std::error_code error;
+  const fs::path full = fs::weakly_canonical(path, error);
+  const fs::path& named = error ? path : full;
+  return printable(is_gguf(named) ? named.stem() : named.filename());
+}
+
+}  // namespace
+
+Result<ModelFiles> resolve_model(std::string_view name, const ResolveOptions& options) {
+  if (name.empty()) return fail(Errc::invalid_argument, "the name of the model is empty");
+  if (name == "demo") {
+    if (options.demo_folder.empty() || !is_folder(options.demo_folder)) {
+      return fail(Errc::not_found, "the demo model is not installed: there is no folder {}",
+                  printable(options.demo_folder));
+    }
+    return from_folder(options.demo_folder, options, "demo");
+  }
+  const fs::path path{name};
+  if (is_folder(path)) return from_folder(path, options, name_of(path));
+  if (is_there(path)) {
+    if (!is_gguf(path)) {
+      return fail(Errc::unsupported, "{} is neither a .gguf file nor a folder", printable(path));
+    }
+    return from_gguf(path, options, name_of(path));
+  }
+  if (is_hub_name(name) && !is_gguf(path)) return from_hub_name(std::string(name), options);
+  return fail(Errc::not_found, "{} does not exist", printable(path));
+}
+
+}  // namespace escribano

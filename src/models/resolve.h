@@ -1,0 +1,39 @@
+#pragma once
+
+// From what a user calls a model to the files it consists of.
+
+#include <filesystem>
+#include <string_view>
+
+#include "base/error.h"
+#include "models/import.h"
+#include "models/model_files.h"
+
+namespace escribano {
+
+// Where to look. The library never reads the environment: the caller passes what it found there. Empty paths are
+// skipped.
+struct ResolveOptions {
+  std::filesystem::path home;         // $ESCRIBANO_HOME: hub models under models/ORG/NAME, imports under imports/
+  std::filesystem::path hf_hub;       // the Hugging Face cache: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub
+  std::filesystem::path demo_folder;  // what the name "demo" stands for
+  std::filesystem::path projector;    // projector given by the user; empty: looked for beside the model
+  std::filesystem::path import_root;  // where imported folders go; empty: home/imports
+  ImportOptions import;               // its name is replaced by the model's
+  ImportProgressCallback progress;    // of an import, should one be needed
+};
+
+// `name` is, in this order:
+//   "demo"                    the demo model;
+//   a path to a .gguf file    the language model; its projector lies beside it (a .gguf file with "mmproj" in its name);
+//   a path to a folder        with a GGUF pair, or in Hugging Face's layout, which is imported on first use;
+//   "org/name"                a folder home/models/org/name, else the repository in the Hugging Face cache: the
+//                             snapshot that refs/main names, else the newest.
+// A path wins over a hub name; write ./org/name or an absolute path to be sure. The projector of the result is empty
+// where a GGUF model has none. Nothing is downloaded.
+//
+// Fails with not_found and the list of places that were looked at, invalid_argument where several files could be meant
+// (named) or `name` is empty or no possible hub name, and with what import_folder says. Blocks.
+Result<ModelFiles> resolve_model(std::string_view name, const ResolveOptions& options);
+
+}  // namespace escribano

@@ -1,0 +1,276 @@
+#include "models/tensor_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/utf8.h"
+
+namespace escribano::models {
+namespace {
+
+constexpr std::size_t max_names_shown = 5;
+
+struct Prefix {
+  std::string_view written;
+  std::string_view canonical;
+};
+
+// Longest first, since "model." begins others. The canonical names are "text.", "vision." and "head.".
+constexpr std::array prefixes = {
+    Prefix{"language_model.lm_head.", "head."},
+    Prefix{"language_model.model.", "text."},
+    Prefix{"model.language_model.", "text."},
+    Prefix{"model.visual.", "vision."},
+    Prefix{"vision_tower.", "vision."},
+    Prefix{"lm_head.", "head."},
+    Prefix{"visual.", "vision."},
+    Prefix{"model.", "text."},
+};
+
+std::optional<std::string> canonical_name(std::string_view name) {
+  for (const Prefix& prefix : prefixes) {
+    if (name.starts_with(prefix.written)) {
+      return std::string(prefix.canonical) + std::string(name.substr(prefix.written.size()));
+    }
+  }
+  return std::nullopt;
+}
+
+// Tables that some exporters store although they follow from the configuration.
+bool is_derived(std::string_view name) {
+  return name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".position_ids") ||
+         name.ends_with(".rotary_pos_emb.inv_freq");
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  const std::size_t shown = std::min(names.size(), max_names_shown);
+  std::string text =
+      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+using Shape = std::vector<std::uint64_t>;
+
+class Planner {
+ public:
+  Planner(const HfConfig& config, GgmlType matrix_type) : config_(config), matrix_type_(matrix_type) {}
+
+  Status index(const SafetensorsFolder& weights);
+  void plan_text();
+  void plan_vision();
+  Result<TensorPlan> finish();
+
+ private:
+  // Takes the source of a canonical name if its shape is right; otherwise remembers what is wrong and returns null.
+  const SafetensorsFolder::Entry* take(const std::string& source, const Shape& shape);
+  void matrix(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t rows,
+              std::uint64_t columns, bool keep_f32 = false);
+  void vector(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t size);
+  void linear(const std::string& source, const std::string& name, std::uint64_t rows, std::uint64_t columns);
+  void norm(const std::string& source, const std::string& name, std::uint64_t size);
+  void text_layer(std::uint32_t layer);
+  void vision_layer(std::uint32_t layer);
+  void patch_kernel();
+
+  const HfConfig& config_;
+  GgmlType matrix_type_;
+  std::map<std::string, SafetensorsFolder::Entry> sources_;
+  std::map<std::string, bool> used_;
+  std::vector<std::string> missing_;
+  std::vector<std::string> misshapen_;
+  std::vector<std::string> unexpected_;
+  std::vector<std::string> wrong_type_;
+  TensorPlan plan_;
+};
+
+Status Planner::index(const SafetensorsFolder& weights) {
+  for (const auto& [name, entry] : weights.tensors()) {
+    if (is_derived(name)) continue;
+    const auto canonical = canonical_name(name);
+    if (!canonical) {
+      unexpected_.push_back(to_valid_utf8(name));
+      continue;
+    }
+    const auto [held, is_new] = sources_.emplace(*canonical, entry);
+    if (!is_new) {
+      return fail(Errc::corrupt, "the tensors {} and {} are the same part of the model",
+                  to_valid_utf8(held->second.tensor->name), to_valid_utf8(name));
+    }
+  }
+  return {};
+}
+
+const SafetensorsFolder::Entry* Planner::take(const std::string& source, const Shape& shape) {
+  const auto found = sources_.find(source);
+  if (found == sources_.end()) {
+    missing_.push_back(source);
+    return nullptr;
+  }
+  used_[source] = true;
+  const SafeTensor& tensor = *found->second.tensor;
+  if (tensor.dtype == Dtype::other)
+    wrong_type_.push_back(fmt::format("{} ({})", to_valid_utf8(tensor.name), tensor.dtype_name));
+  if (tensor.shape != shape) {
+    misshapen_.push_back(fmt::format("{} is [{}] where [{}] is needed", to_valid_utf8(tensor.name),
+                                     fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")));
+    return nullptr;
+  }
+  return &found->second;
+}
+
+void Planner::matrix(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t rows,
+                     std::uint64_t columns, bool keep_f32) {
+  const auto* entry = take(source, {rows, columns});
+  if (entry == nullptr) return;
+  PlannedTensor tensor;
+  tensor.name = std::move(name);
+  tensor.dims = {columns, rows};
+  tensor.type = keep_f32 ? GgmlType::f32 : matrix_type_;
+  tensor.type_is_fixed = keep_f32;
+  tensor.source = *entry;
+  out.push_back(std::move(tensor));
+}
+
+void Planner::vector(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t size) {
+  const auto* entry = take(source, {size});
+  if (entry == nullptr) return;
+  PlannedTensor tensor;
+  tensor.name = std::move(name);
+  tensor.dims = {size};
+  tensor.source = *entry;
+  out.push_back(std::move(tensor));
+}
+
+// A layer of the vision tower with weight and bias.
+void Planner::linear(const std::string& source, const std::string& name, std::uint64_t rows, std::uint64_t columns) {
+  matrix(plan_.vision, source + ".weight", name + ".weight", rows, columns);
+  vector(plan_.vision, source + ".bias", name + ".bias", rows);
+}
+
+void Planner::norm(const std::string& source, const std::string& name, std::uint64_t size) {
+  vector(plan_.vision, source + ".weight", name + ".weight", size);
+  vector(plan_.vision, source + ".bias", name + ".bias", size);
+}
+
+void Planner::text_layer(std::uint32_t layer) {
+  const TextConfig& text = config_.text;
+  const std::string from = fmt::format("text.layers.{}.", layer);
+  const std::string to = fmt::format("blk.{}.", layer);
+  const std::uint64_t query = std::uint64_t{text.heads} * text.head_size;
+  const std::uint64_t key = std::uint64_t{text.kv_heads} * text.head_size;
+  auto& out = plan_.text;
+  vector(out, from + "input_layernorm.weight", to + "attn_norm.weight", text.hidden);
+  vector(out, from + "post_attention_layernorm.weight", to + "ffn_norm.weight", text.hidden);
+  vector(out, from + "self_attn.q_norm.weight", to + "attn_q_norm.weight", text.head_size);
+  vector(out, from + "self_attn.k_norm.weight", to + "attn_k_norm.weight", text.head_size);
+  matrix(out, from + "self_attn.q_proj.weight", to + "attn_q.weight", query, text.hidden);
+  matrix(out, from + "self_attn.k_proj.weight", to + "attn_k.weight", key, text.hidden);
+  matrix(out, from + "self_attn.v_proj.weight", to + "attn_v.weight", key, text.hidden);
+  matrix(out, from + "self_attn.o_proj.weight", to + "attn_output.weight", text.hidden, query);
+  matrix(out, from + "mlp.gate_proj.weight", to + "ffn_gate.weight", text.intermediate, text.hidden);
+  matrix(out, from + "mlp.up_proj.weight", to + "ffn_up.weight", text.intermediate, text.hidden);
+  matrix(out, from + "mlp.down_proj.weight", to + "ffn_down.weight", text.hidden, text.intermediate);
+}
+
+void Planner::plan_text() {
+  const TextConfig& text = config_.text;
+  auto& out = plan_.text;
+  matrix(out, "text.embed_tokens.weight", "token_embd.weight", text.vocab_size, text.hidden);
+  vector(out, "text.norm.weight", "output_norm.weight", text.hidden);
+  if (text.tied_head) {
+    used_["head.weight"] = true;  // some exporters store the shared matrix twice; transformers ignores the second
+  } else {
+    matrix(out, "head.weight", "output.weight", text.vocab_size, text.hidden);
+  }
+  for (std::uint32_t layer = 0; layer < text.layers; ++layer) text_layer(layer);
+}
+
+void Planner::patch_kernel() {
+  const VisionConfig& vision = config_.vision;
+  const std::uint64_t px = vision.patch_px;
+  const Shape channels_first = {vision.hidden, 3, 2, px, px};
+  const Shape channels_last = {vision.hidden, 2, px, px, 3};
+  const std::string source = "vision.patch_embed.proj.weight";
+  const auto found = sources_.find(source);
+  const bool is_last = found != sources_.end() && found->second.tensor->shape == channels_last;
+  const auto* entry = take(source, is_last ? channels_last : channels_first);
+  if (entry == nullptr) return;
+  for (const std::uint32_t slice : {0u, 1u}) {
+    PlannedTensor tensor;
+    tensor.name = slice == 0 ? "v.patch_embd.weight" : "v.patch_embd.weight.1";
+    tensor.dims = {px, px, 3, vision.hidden};
+    tensor.source = *entry;
+    tensor.layout = is_last ? PlannedTensor::Layout::patch_channels_last : PlannedTensor::Layout::patch_channels_first;
+    tensor.slice = slice;
+    plan_.vision.push_back(std::move(tensor));
+  }
+}
+
+void Planner::vision_layer(std::uint32_t layer) {
+  const VisionConfig& vision = config_.vision;
+  const std::string from = fmt::format("vision.blocks.{}.", layer);
+  const std::string to = fmt::format("v.blk.{}.", layer);
+  const std::uint64_t width = vision.hidden;
+  norm(from + "norm1", to + "ln1", width);
+  norm(from + "norm2", to + "ln2", width);
+  linear(from + "attn.qkv", to + "attn_qkv", 3 * width, width);
+  linear(from + "attn.proj", to + "attn_out", width, width);
+  linear(from + "mlp.linear_fc1", to + "ffn_up", vision.intermediate, width);
+  linear(from + "mlp.linear_fc2", to + "ffn_down", width, vision.intermediate);
+}
+
+void Planner::plan_vision() {
+  const VisionConfig& vision = config_.vision;
+  const std::uint64_t width = vision.hidden;
+  const std::uint64_t merged = width * vision.merge * vision.merge;
+  patch_kernel();
+  vector(plan_.vision, "vision.patch_embed.proj.bias", "v.patch_embd.bias", width);
+  matrix(plan_.vision, "vision.pos_embed.weight", "v.position_embd.weight", vision.positions, width, true);
+  norm("vision.merger.norm", "v.post_ln", width);
+  linear("vision.merger.linear_fc1", "mm.0", merged, merged);
+  linear("vision.merger.linear_fc2", "mm.2", config_.text.hidden, merged);
+  for (std::uint32_t layer = 0; layer < vision.layers; ++layer) vision_layer(layer);
+  for (std::size_t i = 0; i < vision.deepstack.size(); ++i) {
+    // The list counts mergers, GGUF names them by the layer that feeds them.
+    const std::string from = fmt::format("vision.deepstack_merger_list.{}.", i);
+    const std::string to = fmt::format("v.deepstack.{}.", vision.deepstack[i]);
+    norm(from + "norm", to + "norm", merged);
+    linear(from + "linear_fc1", to + "fc1", merged, merged);
+    linear(from + "linear_fc2", to + "fc2", config_.text.hidden, merged);
+  }
+}
+
+Result<TensorPlan> Planner::finish() {
+  for (const auto& [name, entry] : sources_) {
+    if (!used_.contains(name)) unexpected_.push_back(to_valid_utf8(entry.tensor->name));
+  }
+  if (!missing_.empty()) return fail(Errc::corrupt, "these tensors are missing: {}", joined(missing_));
+  if (!misshapen_.empty()) return fail(Errc::corrupt, "tensors have the wrong shape: {}", joined(misshapen_));
+  if (!wrong_type_.empty()) {
+    return fail(Errc::unsupported, "only bf16, f16 and f32 weights can be imported, not {}", joined(wrong_type_));
+  }
+  if (!unexpected_.empty()) {
+    return fail(Errc::corrupt, "these tensors are not part of the architecture: {}", joined(unexpected_));
+  }
+  return std::move(plan_);
+}
+
+}  // namespace
+
+Result<TensorPlan> plan_tensors(const HfConfig& config, const SafetensorsFolder& weights, GgmlType matrix_type) {
+  Planner planner(config, matrix_type);
+  ESCRIBANO_CHECK(planner.index(weights));
+  planner.plan_text();
+  planner.plan_vision();
+  return planner.finish();
+}
+
+}  // namespace escribano::models
