@@ -14,6 +14,12 @@ show_end_of() {  # log
   say "the whole log is in $1"
 }
 
+# Whether the cache of cmake/llama.cmake has a llama.cpp at all. Only messages depend on it.
+llama_is_built() {
+  local cache=${ESCRIBANO_BUILD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/escribano-build}
+  [[ -n $(find "$cache" -maxdepth 2 -name .done 2> /dev/null) ]]
+}
+
 # Configures unless an earlier configure of this very tree stands. Changed CMake files need nothing here: ninja sees them.
 configure() {  # preset [force]
   local build=$root/build/$1 stamp=$root/build/$1/.configured log=$root/build/$1.log fresh=""
@@ -26,7 +32,11 @@ configure() {  # preset [force]
   if [[ -f $build/CMakeCache.txt ]] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$build/CMakeCache.txt"; then
     fresh=--fresh
   fi
-  say "configuring $1 (the first time on a machine this builds llama.cpp, which takes some minutes)"
+  if llama_is_built; then
+    say "configuring $1"
+  else
+    say "configuring $1; this first time it fetches and builds llama.cpp, which takes some minutes"
+  fi
   if ! (cd "$root" && cmake $fresh --preset "$1" < /dev/null > "$log" 2>&1); then
     show_end_of "$log"
     say "configuring $1 failed"
@@ -38,7 +48,8 @@ configure() {  # preset [force]
 # Reads ninja's output, keeps it in a log and shows how far it is.
 follow_ninja() {  # log
   local line width total shown=0
-  width=$(tput cols 2> /dev/null || echo 80)
+  width=80
+  if [[ -t 2 ]]; then width=$(tput cols 2> /dev/null || echo 80); fi
   while IFS= read -r line; do
     printf '%s\n' "$line" >> "$1"
     [[ $line == \[* ]] || continue
@@ -46,7 +57,7 @@ follow_ninja() {  # log
       printf '\r\033[K%s' "${line:0:width-1}" >&2
     elif ((shown == 0)); then
       total=${line#*/}
-      say "building, ${total%%]*} steps"
+      say "building, steps: ${total%%]*}"
     fi
     shown=1
   done
