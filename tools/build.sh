@@ -37,6 +37,10 @@ configure() {  # preset [force]
   else
     say "configuring $1; this first time it fetches and builds llama.cpp, which takes some minutes"
   fi
+  # Node brings its own list of certificate authorities; a proxy's is in the system's.
+  if [[ -z ${NODE_EXTRA_CA_CERTS:-} && -f /etc/ssl/certs/ca-certificates.crt ]]; then
+    export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+  fi
   if ! (cd "$root" && cmake $fresh --preset "$1" < /dev/null > "$log" 2>&1); then
     show_end_of "$log"
     say "configuring $1 failed"
