@@ -1,0 +1,30 @@
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "image/image.h"
+
+namespace escribano {
+
+// Names the content of a picture, for use as a cache key: 128 bits, so that a collision by chance will not be seen.
+// Not for telling apart pictures that somebody made in order to collide.
+struct ImageHash {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+
+  friend auto operator<=>(const ImageHash&, const ImageHash&) = default;
+};
+
+// XXH3 (128 bits) of the pixels, with the size as its seed: the same pixels in rows of another length are another
+// picture. The same value on every machine. Runs at about the speed of memory; any thread may call.
+ImageHash hash_image(const Image& image) noexcept;
+
+}  // namespace escribano
+
+template <>
+struct std::hash<escribano::ImageHash> {
+  std::size_t operator()(const escribano::ImageHash& key) const noexcept { return static_cast<std::size_t>(key.low); }
+};
