@@ -34,13 +34,19 @@ std::string activity_value(std::string_view text) {
 // Reads the fields of one section, in which nothing belongs to another frame.
 class SectionReader {
  public:
-  // `to_the_end`: the section is the last of the answer.
-  SectionReader(std::string_view text, bool to_the_end) : text_(text), to_the_end_(to_the_end) {}
+  // `to_the_end`: the section is the last of the answer. `alone`: the answer is about no other frame.
+  SectionReader(std::string_view text, bool to_the_end, bool alone)
+      : text_(text), to_the_end_(to_the_end), alone_(alone) {}
 
   std::optional<Description> read() {
-    for (std::optional<Key> key = first_key(); key;) {
-      if (std::exchange(seen_[index(key->field)], true)) begin_anew(key->field);
-      key = take(*key);
+    for (std::optional<Key> next = first_key(); next;) {
+      const Key key = *next;
+      if (std::exchange(seen_[index(key.field)], true)) {
+        const bool has_text = valid_[index(Field::description)] || valid_[index(Field::activity)];
+        if (has_text && !alone_) return std::nullopt;  // this may be the next frame, without its label
+        begin_anew(key.field);
+      }
+      next = take(key);
       if (complete()) return std::move(fields_);
     }
     return std::nullopt;
@@ -110,6 +116,7 @@ class SectionReader {
 
   std::string_view text_;
   bool to_the_end_;
+  bool alone_;
   Description fields_;
   std::array<bool, 4> seen_{};
   std::array<bool, 4> valid_{};
@@ -123,7 +130,7 @@ std::optional<Description> parse_description(std::string_view answer) {
   std::vector<form::Section> parts = form::sections(view, form::Labels::lines);
   parts.insert(parts.begin(), {0, 0, 0, parts.empty() ? view.size() : parts.front().begin});
   for (const form::Section& part : parts) {
-    SectionReader reader(view.substr(part.body, part.end - part.body), part.end == view.size());
+    SectionReader reader(view.substr(part.body, part.end - part.body), part.end == view.size(), true);
     if (std::optional<Description> found = reader.read()) return found;
   }
   return std::nullopt;
@@ -141,7 +148,7 @@ std::vector<FrameAnswer> parse_frame_answers(std::string_view answer, std::size_
     if (part.frame < 1 || static_cast<std::size_t>(part.frame) > count) continue;
     FrameAnswer& frame = frames[static_cast<std::size_t>(part.frame) - 1];
     if (frame.description) continue;
-    SectionReader reader(view.substr(part.body, part.end - part.body), part.end == view.size());
+    SectionReader reader(view.substr(part.body, part.end - part.body), part.end == view.size(), count == 1);
     frame.description = reader.read();
     if (frame.description || frame.raw.empty()) {
       frame.raw = form::trimmed(view.substr(part.begin, part.end - part.begin));

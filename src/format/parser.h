@@ -59,7 +59,8 @@ struct FrameAnswer {
 // assigned, except that the whole answer belongs to the frame if `count` is 1.
 //
 // Labels outside 1..count are ignored. Where a frame has several sections, the first complete one is its description and
-// its raw text; if none is complete, raw is the first.
+// its raw text; if none is complete, raw is the first. A section that begins a second attempt after an incomplete one
+// with text in it is not parsed unless `count` is 1: the second may be the next frame, without its label.
 std::vector<FrameAnswer> parse_frame_answers(std::string_view answer, std::size_t count);
 
 // The descriptions of parse_frame_answers() alone.

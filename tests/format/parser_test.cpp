@@ -379,6 +379,13 @@ const BatchCase kFaultsInBatches[] = {
     {"NorThoseOfAFrameQuotedInItsDescription",
      "Frame 1: description: D1 Frame 2: " + line("2"),
      {std::nullopt, std::nullopt}},
+    {"NorThoseOfANeighbourWithoutALabel",
+     "Frame 1: description: D1 | activity: a1\n" + line("2") + "\nFrame 3: " + line("3"),
+     {std::nullopt, std::nullopt, marked("3")}},
+    {"TheFormRepeatedInAFrameIsNoNeighbour",
+     "Frame 1: description: ... | activity: ... | apps: [...] | topics: [...]\n" + line("1") +
+         "\nFrame 2: " + line("2"),
+     kBoth},
     {"AListWithoutItsEndDoesNotReachIntoTheNextFrame",
      "Frame 1: description: D1 | activity: a1 | apps: [A1] | topics: [T1\nFrame 2: " + line("2"), kBoth},
     {"AFrameInsideAThinkBlockDoesNotWin",
