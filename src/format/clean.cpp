@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "format/chars.h"
 
-namespace escribano::answer {
+namespace escribano::form {
 namespace {
 
 // A C1 control is 0xC2 and a byte below 0xA0.
@@ -146,4 +146,4 @@ std::string clean_answer(std::string_view answer) {
   return without_fences(without_thought(without_controls(to_valid_utf8(answer))));
 }
 
-}  // namespace escribano::answer
+}  // namespace escribano::form

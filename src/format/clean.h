@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace escribano::answer {
+namespace escribano::form {
 
 // `answer` as the parser reads it: well-formed UTF-8 (what is not becomes U+FFFD), '\n' as the only line break, tabs as
 // spaces, no other control characters, no thought, no lines of code fences. Linear in the length of `answer`.
@@ -23,4 +23,4 @@ std::string on_one_line(std::string_view text);
 // `text` without what encloses all of it: quotation marks, emphasis, brackets.
 std::string_view unwrapped(std::string_view text) noexcept;
 
-}  // namespace escribano::answer
+}  // namespace escribano::form

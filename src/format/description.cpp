@@ -1,5 +1,6 @@
 #include "format/description.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <string_view>
 
@@ -22,10 +23,6 @@ std::size_t character_length(char first) noexcept {
 std::string_view neighbour(std::string_view character) noexcept {
   switch (character.front()) {
     case '|': return "/";
-    case '[': return "(";
-    case ']': return ")";
-    case '"':
-    case '`': return "'";
     case '\n':
     case '\r':
     case '\t': return " ";
@@ -43,7 +40,8 @@ std::string fitted(std::string_view value, std::string_view prefix, std::string_
   for (std::size_t at = 0; at < text.size();) {
     std::string_view character = std::string_view(text).substr(at, character_length(text[at]));
     at += character.size();
-    if (!grammar.advance(character)) {
+    // What ends the value is legal there too, but is not meant to.
+    if (character.front() == end.back() || !grammar.advance(character)) {
       character = neighbour(character);
       if (character.empty() || !grammar.advance(character)) continue;
     }
@@ -63,8 +61,12 @@ bool parentheses_balance(std::string_view text) noexcept {
   return open == 0;
 }
 
-// A comma outside parentheses would read as the end of the item, and one without a space behind it is not canonical.
-std::string with_harmless_commas(std::string_view item) {
+// With parentheses for brackets; then a comma outside of them would read as the end of the item, and one without a space
+// behind it is not canonical.
+std::string harmless(std::string_view value) {
+  std::string item(value);
+  std::replace(item.begin(), item.end(), '[', '(');
+  std::replace(item.begin(), item.end(), ']', ')');
   const bool keeps = parentheses_balance(item);
   std::string out;
   std::size_t open = 0;
@@ -85,7 +87,7 @@ std::string with_harmless_commas(std::string_view item) {
 std::string list(const std::vector<std::string>& items) {
   std::string out = "[";
   for (const std::string& item : items) {
-    const std::string text = fitted(with_harmless_commas(item), kToList, "]");
+    const std::string text = fitted(harmless(item), kToList, "]");
     if (text.empty()) continue;
     if (out.size() > 1) out += ", ";
     out += text;

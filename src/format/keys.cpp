@@ -4,7 +4,7 @@
 
 #include "format/chars.h"
 
-namespace escribano::answer {
+namespace escribano::form {
 namespace {
 
 struct Name {
@@ -84,4 +84,4 @@ std::optional<Key> next_key(std::string_view text, std::size_t from) {
   return std::nullopt;
 }
 
-}  // namespace escribano::answer
+}  // namespace escribano::form

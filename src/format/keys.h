@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-namespace escribano::answer {
+namespace escribano::form {
 
 enum class Field : std::uint8_t { description, activity, apps, topics };
 
@@ -32,4 +32,4 @@ std::optional<Key> next_key(std::string_view text, std::size_t from);
 // Where spaces, bullets, heading marks, numbering and emphasis that begin at `at` end.
 std::size_t skip_marks(std::string_view text, std::size_t at) noexcept;
 
-}  // namespace escribano::answer
+}  // namespace escribano::form

@@ -7,7 +7,7 @@
 #include "format/chars.h"
 #include "format/keys.h"
 
-namespace escribano::answer {
+namespace escribano::form {
 namespace {
 
 constexpr std::array<std::string_view, 4> kWords = {"frame", "image", "screenshot", "picture"};
@@ -42,7 +42,7 @@ std::size_t skip_parenthesis(std::string_view text, std::size_t at) noexcept {
   return end == std::string_view::npos || text[at + end] == '\n' ? at : at + end + 1;
 }
 
-// Behind the number: " (timestamp: 3s)", " at 12.5s", " of 4", "]", "**".
+// Behind the number: " (timestamp: 3s)", " at 12.5s", " of 4", "/4", "]", "**".
 std::size_t skip_tail(std::string_view text, std::size_t at) noexcept {
   constexpr std::string_view kBetween = " *_`#])>";
   constexpr std::string_view kTime = "0123456789.s";
@@ -53,6 +53,8 @@ std::size_t skip_tail(std::string_view text, std::size_t at) noexcept {
     noted = true;
     if (text[at] == '(' || text[at] == '[') {
       at = skip_parenthesis(text, at);
+    } else if (text[at] == '/') {
+      at = number_at(text, at + 1).end;
     } else if (const std::string_view word = text.substr(at, 3); word == "at " || word == "of ") {
       at = skip_any_of(text, at + word.size(), kTime);
     }
@@ -148,4 +150,4 @@ std::vector<Section> sections(std::string_view text, Labels kind) {
   return found;
 }
 
-}  // namespace escribano::answer
+}  // namespace escribano::form

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace escribano::answer {
+namespace escribano::form {
 
 // A part of an answer that nothing may leave or enter.
 struct Section {
@@ -29,4 +29,4 @@ enum class Labels {
 // separator: anywhere else the screen may be quoted, and then the section belongs to no frame.
 std::vector<Section> sections(std::string_view text, Labels kind);
 
-}  // namespace escribano::answer
+}  // namespace escribano::form

@@ -100,7 +100,7 @@ bool LineGrammar::literal_step(char byte) noexcept {
 bool LineGrammar::text_step(char byte) noexcept {
   if (rest_ != Rest::none) return continue_character(byte);
   if (byte == '|') {
-    const bool whole = place_ == Place::activity ? ends_in_word_ : has_word_;
+    const bool whole = place_ == Place::activity ? may_end_ : has_word_;
     if (spot_ != Spot::after_space || !whole) return false;
     enter(place_ == Place::description ? Place::to_activity : Place::to_apps);
     return true;
@@ -141,25 +141,31 @@ bool LineGrammar::list_step(char byte) noexcept {
 // Table 3-7 of the Unicode standard, less the C1 controls.
 bool LineGrammar::begin_character(char byte) noexcept {
   const bool first = spot_ == Spot::value_start || spot_ == Spot::item_start;
-  if (answer::is_control(byte) || (first && !may_begin_value(byte))) return false;
+  if (form::is_control(byte) || (first && !may_begin_value(byte))) return false;
   const auto value = static_cast<unsigned char>(byte);
   if (value >= 0x80) {
     if (value < 0xC2 || value > 0xF4) return false;
     if (value < 0xE0) {
       rest_ = value == 0xC2 ? Rest::one_c2 : Rest::one;
     } else if (value < 0xF0) {
-      rest_ = value == 0xE0              ? Rest::two_e0
-              : value == 0xED            ? Rest::two_ed
-              : (value == 0xE2 && first) ? Rest::two_e2
-                                         : Rest::two;
+      rest_ = value == 0xE0   ? Rest::two_e0
+              : value == 0xED ? Rest::two_ed
+              : value != 0xE2 ? Rest::two
+              : first         ? Rest::two_e2_first
+                              : Rest::two_e2;
     } else {
       rest_ = value == 0xF0 ? Rest::three_f0 : value == 0xF4 ? Rest::three_f4 : Rest::three;
     }
   }
   spot_ = Spot::inside;
-  ends_in_word_ = answer::is_word(byte);
-  has_word_ = has_word_ || ends_in_word_;
+  opened_ = opened_ || byte == '(';
+  note_end(form::is_word(byte) && rest_ != Rest::two_e2, byte);
   return watch(byte);
+}
+
+void LineGrammar::note_end(bool is_word, char byte) noexcept {
+  has_word_ = has_word_ || is_word;
+  may_end_ = is_word || (byte == ')' && opened_);
 }
 
 bool LineGrammar::continue_character(char byte) noexcept {
@@ -167,13 +173,14 @@ bool LineGrammar::continue_character(char byte) noexcept {
     unsigned char low, high;
     Rest then;
   };
-  static constexpr std::array<Range, 10> kRanges = {{
+  static constexpr std::array<Range, 11> kRanges = {{
       {0xFF, 0x00, Rest::none},  // none
       {0x80, 0xBF, Rest::none},  // one
       {0xA0, 0xBF, Rest::none},  // one_c2: no C1 controls
       {0x80, 0xBF, Rest::one},   // two
       {0xA0, 0xBF, Rest::one},   // two_e0: no overlong forms
-      {0x81, 0xBF, Rest::one},   // two_e2: no general punctuation where a value begins
+      {0x80, 0xBF, Rest::one},   // two_e2
+      {0x81, 0xBF, Rest::one},   // two_e2_first: no punctuation mark where a value begins
       {0x80, 0x9F, Rest::one},   // two_ed: no surrogates
       {0x80, 0xBF, Rest::two},   // three
       {0x90, 0xBF, Rest::two},   // three_f0: no overlong forms
@@ -182,12 +189,14 @@ bool LineGrammar::continue_character(char byte) noexcept {
   const Range& range = kRanges[static_cast<std::size_t>(rest_)];
   const auto value = static_cast<unsigned char>(byte);
   if (value < range.low || value > range.high) return false;
+  // Only now is it known whether the character is a punctuation mark (see chars.h).
+  if (rest_ == Rest::two_e2) note_end(value != 0x80, byte);
   rest_ = range.then;
   return true;
 }
 
 bool LineGrammar::may_begin_value(char byte) const noexcept {
-  return place_ == Place::activity ? answer::is_word(byte) : !answer::is_enclosing(byte);
+  return place_ == Place::activity ? form::is_word(byte) : !form::is_enclosing(byte);
 }
 
 // Follows the two phrases that are refused; false where `byte` would complete one.
@@ -199,7 +208,7 @@ bool LineGrammar::watch(char byte) noexcept {
     tag_ = 1;
   } else if (tag_ == 1 && byte == '/') {
     tag_ = 2;
-  } else if (tag_ > 0 && letters < kTag.size() && answer::lower(byte) == kTag[letters]) {
+  } else if (tag_ > 0 && letters < kTag.size() && form::lower(byte) == kTag[letters]) {
     tag_ = static_cast<std::uint8_t>(3 + letters);
   } else {
     tag_ = 0;
@@ -207,12 +216,12 @@ bool LineGrammar::watch(char byte) noexcept {
   // The first letter of the key is nowhere else in it, so a mismatch can only begin it anew.
   if (key_ == kKey.size()) {
     if (byte == ':') return false;
-    if (byte == ' ' || answer::is_decoration(byte)) return true;
-  } else if (answer::lower(byte) == kKey[key_]) {
+    if (byte == ' ' || form::is_decoration(byte)) return true;
+  } else if (form::lower(byte) == kKey[key_]) {
     ++key_;
     return true;
   }
-  key_ = answer::lower(byte) == kKey[0] ? 1 : 0;
+  key_ = form::lower(byte) == kKey[0] ? 1 : 0;
   return true;
 }
 
@@ -222,7 +231,8 @@ void LineGrammar::enter(Place place) noexcept {
   spot_ = Spot::value_start;
   rest_ = Rest::none;
   has_word_ = false;
-  ends_in_word_ = false;
+  opened_ = false;
+  may_end_ = false;
   tag_ = 0;
   key_ = 0;
 }

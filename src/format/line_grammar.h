@@ -6,7 +6,7 @@
 
 namespace escribano {
 
-// The exact form of an answer as a byte automaton, by which generation is constrained token by token. A value of 16
+// The exact form of an answer as a byte automaton, by which generation is constrained token by token. A value of 20
 // bytes without pointers: copying it is how a caller looks ahead. Equal values accept the same continuations.
 //
 //   line   = "description: " text " | activity: " word-text " | apps: " list " | topics: " list
@@ -15,10 +15,10 @@ namespace escribano {
 //   list   = "[]" | "[" item *(", " item) "]"
 //
 // text       well-formed UTF-8 without '|', line breaks and other control characters (C0, DEL, C1). At least one letter
-//            or digit (any character beyond ASCII counts as one), so that an echoed "..." is no description. Spaces are
-//            single, none at either end. The first character is none of " ' ` * [ and not in U+2000..U+203F: nobody can
-//            say whether such a beginning is a quotation mark around the whole value.
-// word-text  as text, but begins and ends with a letter or digit.
+//            or digit, so that an echoed "..." is no description; beyond ASCII everything counts as one but the
+//            punctuation marks U+2000..U+203F. Spaces are single, none at either end. The first character is none of
+//            " ' ` * [ and no such mark: nobody can say whether that is a quotation mark around the whole value.
+// word-text  as text, but begins with a letter or digit and ends with one, or with a parenthesis opened inside it.
 // item       as text, and without [ ] | , " and `. A comma therefore always separates two items.
 //
 // Two things are refused inside any of them, in any case of letters: "<think>" and "</think>", and the word
@@ -55,7 +55,19 @@ class LineGrammar {
   enum class Place : std::uint8_t { label, description, to_activity, activity, to_apps, apps, to_topics, topics, end };
   enum class Spot : std::uint8_t { value_start, item_start, inside, after_space, after_comma };
   // What the rest of a character that has begun may be: so many bytes, the next one of them limited.
-  enum class Rest : std::uint8_t { none, one, one_c2, two, two_e0, two_e2, two_ed, three, three_f0, three_f4 };
+  enum class Rest : std::uint8_t {
+    none,
+    one,
+    one_c2,
+    two,
+    two_e0,
+    two_e2,
+    two_e2_first,
+    two_ed,
+    three,
+    three_f0,
+    three_f4
+  };
 
   LineGrammar() = default;
 
@@ -66,6 +78,7 @@ class LineGrammar {
   bool list_step(char byte) noexcept;
   bool begin_character(char byte) noexcept;
   bool continue_character(char byte) noexcept;
+  void note_end(bool is_word, char byte) noexcept;
   bool may_begin_value(char byte) const noexcept;
   bool watch(char byte) noexcept;
   void enter(Place place) noexcept;
@@ -77,10 +90,11 @@ class LineGrammar {
   std::uint8_t offset_ = 0;  // bytes of the literal already seen
   Spot spot_ = Spot::value_start;
   Rest rest_ = Rest::none;
-  bool has_word_ = false;      // the text or item has a letter or digit
-  bool ends_in_word_ = false;  // ... and its last character other than a space is one
-  std::uint8_t tag_ = 0;       // how much of "<think" or "</think" the last bytes are
-  std::uint8_t key_ = 0;       // how much of "description" the last bytes are
+  bool has_word_ = false;  // the text or item has a letter or digit
+  bool opened_ = false;    // ... and an opening parenthesis
+  bool may_end_ = false;   // ... and ends, spaces aside, as an activity may
+  std::uint8_t tag_ = 0;   // how much of "<think" or "</think" the last bytes are
+  std::uint8_t key_ = 0;   // how much of "description" the last bytes are
 };
 
 }  // namespace escribano

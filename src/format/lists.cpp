@@ -6,7 +6,7 @@
 #include "format/clean.h"
 #include "format/keys.h"
 
-namespace escribano::answer {
+namespace escribano::form {
 namespace {
 
 bool is_quote(char c) noexcept { return c == '"' || c == '\'' || c == '`'; }
@@ -71,12 +71,15 @@ std::string_view without_strays(std::string_view item) noexcept {
   if (item.find('[') == std::string_view::npos) item = item.substr(0, item.find_last_not_of(" ]") + 1);
   if (item.find(']') == std::string_view::npos) item.remove_prefix(std::min(item.find_first_not_of(" ["), item.size()));
   for (const char mark : {'"', '`', '\''}) {
-    const std::size_t at = item.find(mark);
-    if (at == std::string_view::npos || at != item.rfind(mark)) continue;
-    if (at == 0)
-      item.remove_prefix(1);
-    else if (at + 1 == item.size() && mark != '\'')
-      item.remove_suffix(1);
+    const std::size_t first = item.find(mark);
+    if (first == std::string_view::npos) continue;
+    const std::size_t behind = std::min(item.find_first_not_of(mark, first), item.size());
+    if (item.rfind(mark) >= behind) continue;
+    if (first == 0) {
+      item.remove_prefix(behind);
+    } else if (behind == item.size() && mark != '\'') {
+      item.remove_suffix(behind - first);
+    }
   }
   return trimmed(item);
 }
@@ -184,4 +187,4 @@ ListValue read_list(std::string_view text, std::size_t from, bool to_the_end) {
   return read_bare(text, from, to_the_end);
 }
 
-}  // namespace escribano::answer
+}  // namespace escribano::form

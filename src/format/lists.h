@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace escribano::answer {
+namespace escribano::form {
 
 struct ListValue {
   std::optional<std::vector<std::string>> items;  // nothing: the answer was cut off inside the list
@@ -26,4 +26,4 @@ struct ListValue {
 // and `n/a` alone mean an empty list. Linear in the length read.
 ListValue read_list(std::string_view text, std::size_t from, bool to_the_end);
 
-}  // namespace escribano::answer
+}  // namespace escribano::form

@@ -27,7 +27,8 @@ namespace escribano {
 //     is a '|' without a key behind it. (Only the first description may follow a preamble on its line.)
 //   - A key that comes twice begins a new attempt; attempts are not merged, and the first complete one wins.
 //   - A list that is still open where the answer ends was cut off, and is missing. So is a `topics:` with nothing behind.
-//   - What a <think> block contains is never an answer (see clean.h for blocks with one end).
+//   - What a <think> block contains is never an answer. One that is never closed reaches to the end; one that was never
+//     opened began with the answer (chat templates of thinking models put the opening tag into the prompt).
 //
 // The activity is kept as the model wrote it, case and number of words included, without the punctuation around it; of
 // several lines it is the first. The description keeps its punctuation and loses what encloses all of it.
@@ -58,7 +59,8 @@ struct FrameAnswer {
 // assigned, except that the whole answer belongs to the frame if `count` is 1.
 //
 // Labels outside 1..count are ignored. Where a frame has several sections, the first complete one is its description and
-// its raw text; if none is complete, raw is the first.
+// its raw text; if none is complete, raw is the first. A section that begins a second attempt after an incomplete one
+// with text in it is not parsed unless `count` is 1: the second may be the next frame, without its label.
 std::vector<FrameAnswer> parse_frame_answers(std::string_view answer, std::size_t count);
 
 // The descriptions of parse_frame_answers() alone.

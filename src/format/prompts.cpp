@@ -8,14 +8,14 @@
 namespace escribano {
 namespace {
 
-bool begins_name(char c) noexcept { return c == '_' || (answer::is_ascii_alnum(c) && !answer::is_digit(c)); }
+bool begins_name(char c) noexcept { return c == '_' || (form::is_ascii_alnum(c) && !form::is_digit(c)); }
 
 // Length of the name that `text` begins with; 0 where it begins with none.
 std::size_t name_length(std::string_view text) noexcept {
   if (text.empty() || !begins_name(text.front())) return 0;
-  const auto* end =
-      std::find_if_not(text.begin(), text.end(), [](char c) { return c == '_' || answer::is_ascii_alnum(c); });
-  return static_cast<std::size_t>(end - text.begin());
+  std::size_t length = 1;
+  while (length < text.size() && (text[length] == '_' || form::is_ascii_alnum(text[length]))) ++length;
+  return length;
 }
 
 Status check_names(std::span<const Placeholder> values) {
