@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "models/float_convert.h"
 #include "models/gguf_writer.h"
 #include "models/hf_config.h"
@@ -110,7 +111,14 @@ void add_vision_metadata(GgufBuilder& out, const HfConfig& config) {
 // One import under way: what was read of the folder, and how far the work is.
 class Importer {
  public:
-  Importer(const SafetensorsFolder& weights, const ImportReporter& reporter) : weights_(weights), reporter_(reporter) {}
+  Importer(const SafetensorsFolder& weights, const TensorPlan& plan, const ImportReporter& reporter)
+      : weights_(weights), reporter_(reporter) {
+    for (const auto* tensors : {&plan.text, &plan.vision}) {
+      for (const PlannedTensor& tensor : *tensors) {
+        if (tensor.slice == 0) total_bytes_ += tensor.source.tensor->size_bytes;  // both slices share one source
+      }
+    }
+  }
 
   // Refuses NaN, and keeps matrices whose values half precision cannot hold in their own type.
   Status settle_types(std::vector<PlannedTensor>& tensors);
@@ -126,6 +134,7 @@ class Importer {
 
   const SafetensorsFolder& weights_;
   const ImportReporter& reporter_;
+  std::uint64_t total_bytes_ = 0;  // of the source, as are the next two
   std::uint64_t checked_bytes_ = 0;
   std::uint64_t written_bytes_ = 0;
   std::vector<std::byte> buffer_;
@@ -140,11 +149,12 @@ Status Importer::check_values(PlannedTensor& tensor) {
     const ValueRange range = value_range(dtype, data.subspan(at, size));
     drop(tensor, at, size);
     if (range.has_nan) {
-      return fail(Errc::corrupt, "tensor {} holds values that are not numbers (NaN)", tensor.source.tensor->name);
+      return fail(Errc::corrupt, "{}: tensor {} holds values that are not numbers (NaN)",
+                  weights_.shards()[tensor.source.shard].file_name, to_valid_utf8(tensor.source.tensor->name));
     }
     exceeds_half = exceeds_half || range.exceeds_half;
     checked_bytes_ += size;
-    ESCRIBANO_CHECK(reporter_.report(ImportProgress::Stage::checking, checked_bytes_, weights_.total_bytes()));
+    ESCRIBANO_CHECK(reporter_.report(ImportProgress::Stage::checking, checked_bytes_, total_bytes_));
   }
   if (exceeds_half && !tensor.type_is_fixed && tensor.type == GgmlType::f16) {
     tensor.type = dtype == Dtype::f32 ? GgmlType::f32 : GgmlType::bf16;
@@ -155,7 +165,7 @@ Status Importer::check_values(PlannedTensor& tensor) {
 
 Status Importer::settle_types(std::vector<PlannedTensor>& tensors) {
   for (PlannedTensor& tensor : tensors) {
-    if (tensor.slice == 0) ESCRIBANO_CHECK(check_values(tensor));  // both slices share one source
+    if (tensor.slice == 0) ESCRIBANO_CHECK(check_values(tensor));
   }
   return {};
 }
@@ -170,7 +180,7 @@ Status Importer::write_plain(GgufWriter& out, const PlannedTensor& tensor) {
     drop(tensor, at, size);
     ESCRIBANO_CHECK(out.append(buffer_));
     written_bytes_ += size;
-    ESCRIBANO_CHECK(reporter_.report(ImportProgress::Stage::writing, written_bytes_, weights_.total_bytes()));
+    ESCRIBANO_CHECK(reporter_.report(ImportProgress::Stage::writing, written_bytes_, total_bytes_));
   }
   return {};
 }
@@ -200,7 +210,7 @@ Status Importer::write_patch_slice(GgufWriter& out, const PlannedTensor& tensor)
     ESCRIBANO_CHECK(out.append(buffer_));
   }
   written_bytes_ += data.size() / slices;
-  return reporter_.report(ImportProgress::Stage::writing, written_bytes_, weights_.total_bytes());
+  return reporter_.report(ImportProgress::Stage::writing, written_bytes_, total_bytes_);
 }
 
 Status Importer::write(const std::filesystem::path& path, const GgufBuilder& header,
@@ -231,12 +241,16 @@ GgufBuilder vision_header(const HfConfig& config, const TensorPlan& plan, const 
   return out;
 }
 
-Result<ModelFiles> make_pair(const ImportCache& cache, const std::string& key, const HfConfig& config,
-                             const HfTokenizer& tokenizer, TensorPlan plan, const SafetensorsFolder& weights,
-                             const ImportOptions& options, const ImportReporter& reporter) {
+auto in_folder(const std::filesystem::path& folder, const Error& error) {
+  return fail(error.code, "{}: {}", printable(folder), error.message);
+}
+
+Result<ModelFiles> make_files(const ImportCache& cache, const std::string& key, const HfConfig& config,
+                              const HfTokenizer& tokenizer, TensorPlan plan, const SafetensorsFolder& weights,
+                              const ImportOptions& options, const ImportReporter& reporter) {
   ESCRIBANO_TRY(const auto lock, cache.lock(key, reporter));
   if (auto made_meanwhile = cache.find(key, options.name)) return *std::move(made_meanwhile);
-  Importer importer(weights, reporter);
+  Importer importer(weights, plan, reporter);
   ESCRIBANO_CHECK(importer.settle_types(plan.text));
   ESCRIBANO_CHECK(importer.settle_types(plan.vision));
   const GgufBuilder text = text_header(config, tokenizer, plan, options);
@@ -281,11 +295,11 @@ Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std:
   if (!weights) return fail(std::move(weights).error());
   ESCRIBANO_TRY(const HfTokenizer tokenizer, read_hf_tokenizer(folder, config));
   auto plan = plan_tensors(config, *weights, ggml_type(options.weights));
-  if (!plan) return fail(plan.error().code, "{}: {}", printable(folder), plan.error().message);
+  if (!plan) return in_folder(folder, plan.error());
 
   ESCRIBANO_TRY(const auto key, cache.key(folder, *weights, options.weights, false, reporter));
   if (auto found = cache.find(*key, options.name)) return *std::move(found);
-  return make_pair(cache, *key, config, tokenizer, *std::move(plan), *weights, options, reporter);
+  return make_files(cache, *key, config, tokenizer, *std::move(plan), *weights, options, reporter);
 }
 
 }  // namespace escribano

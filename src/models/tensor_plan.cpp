@@ -22,16 +22,16 @@ struct Prefix {
   std::string_view canonical;
 };
 
-// Longest first, since "model." begins others. The canonical names are "text.", "vision." and "head.".
+// Longest first, since "model." begins others. The canonical names are those of today's transformers.
 constexpr std::array prefixes = {
-    Prefix{"language_model.lm_head.", "head."},
-    Prefix{"language_model.model.", "text."},
-    Prefix{"model.language_model.", "text."},
-    Prefix{"model.visual.", "vision."},
-    Prefix{"vision_tower.", "vision."},
-    Prefix{"lm_head.", "head."},
-    Prefix{"visual.", "vision."},
-    Prefix{"model.", "text."},
+    Prefix{"language_model.lm_head.", "lm_head."},
+    Prefix{"language_model.model.", "model.language_model."},
+    Prefix{"model.language_model.", "model.language_model."},
+    Prefix{"model.visual.", "model.visual."},
+    Prefix{"vision_tower.", "model.visual."},
+    Prefix{"lm_head.", "lm_head."},
+    Prefix{"visual.", "model.visual."},
+    Prefix{"model.", "model.language_model."},
 };
 
 std::optional<std::string> canonical_name(std::string_view name) {
@@ -162,7 +162,7 @@ void Planner::norm(const std::string& source, const std::string& name, std::uint
 
 void Planner::text_layer(std::uint32_t layer) {
   const TextConfig& text = config_.text;
-  const std::string from = fmt::format("text.layers.{}.", layer);
+  const std::string from = fmt::format("model.language_model.layers.{}.", layer);
   const std::string to = fmt::format("blk.{}.", layer);
   const std::uint64_t query = std::uint64_t{text.heads} * text.head_size;
   const std::uint64_t key = std::uint64_t{text.kv_heads} * text.head_size;
@@ -183,12 +183,12 @@ void Planner::text_layer(std::uint32_t layer) {
 void Planner::plan_text() {
   const TextConfig& text = config_.text;
   auto& out = plan_.text;
-  matrix(out, "text.embed_tokens.weight", "token_embd.weight", text.vocab_size, text.hidden);
-  vector(out, "text.norm.weight", "output_norm.weight", text.hidden);
+  matrix(out, "model.language_model.embed_tokens.weight", "token_embd.weight", text.vocab_size, text.hidden);
+  vector(out, "model.language_model.norm.weight", "output_norm.weight", text.hidden);
   if (text.tied_head) {
-    used_["head.weight"] = true;  // some exporters store the shared matrix twice; transformers ignores the second
+    used_["lm_head.weight"] = true;  // some exporters store the shared matrix twice; transformers ignores the second
   } else {
-    matrix(out, "head.weight", "output.weight", text.vocab_size, text.hidden);
+    matrix(out, "lm_head.weight", "output.weight", text.vocab_size, text.hidden);
   }
   for (std::uint32_t layer = 0; layer < text.layers; ++layer) text_layer(layer);
 }
@@ -198,7 +198,7 @@ void Planner::patch_kernel() {
   const std::uint64_t px = vision.patch_px;
   const Shape channels_first = {vision.hidden, 3, 2, px, px};
   const Shape channels_last = {vision.hidden, 2, px, px, 3};
-  const std::string source = "vision.patch_embed.proj.weight";
+  const std::string source = "model.visual.patch_embed.proj.weight";
   const auto found = sources_.find(source);
   const bool is_last = found != sources_.end() && found->second.tensor->shape == channels_last;
   const auto* entry = take(source, is_last ? channels_last : channels_first);
@@ -216,7 +216,7 @@ void Planner::patch_kernel() {
 
 void Planner::vision_layer(std::uint32_t layer) {
   const VisionConfig& vision = config_.vision;
-  const std::string from = fmt::format("vision.blocks.{}.", layer);
+  const std::string from = fmt::format("model.visual.blocks.{}.", layer);
   const std::string to = fmt::format("v.blk.{}.", layer);
   const std::uint64_t width = vision.hidden;
   norm(from + "norm1", to + "ln1", width);
@@ -232,15 +232,15 @@ void Planner::plan_vision() {
   const std::uint64_t width = vision.hidden;
   const std::uint64_t merged = width * vision.merge * vision.merge;
   patch_kernel();
-  vector(plan_.vision, "vision.patch_embed.proj.bias", "v.patch_embd.bias", width);
-  matrix(plan_.vision, "vision.pos_embed.weight", "v.position_embd.weight", vision.positions, width, true);
-  norm("vision.merger.norm", "v.post_ln", width);
-  linear("vision.merger.linear_fc1", "mm.0", merged, merged);
-  linear("vision.merger.linear_fc2", "mm.2", config_.text.hidden, merged);
+  vector(plan_.vision, "model.visual.patch_embed.proj.bias", "v.patch_embd.bias", width);
+  matrix(plan_.vision, "model.visual.pos_embed.weight", "v.position_embd.weight", vision.positions, width, true);
+  norm("model.visual.merger.norm", "v.post_ln", width);
+  linear("model.visual.merger.linear_fc1", "mm.0", merged, merged);
+  linear("model.visual.merger.linear_fc2", "mm.2", config_.text.hidden, merged);
   for (std::uint32_t layer = 0; layer < vision.layers; ++layer) vision_layer(layer);
   for (std::size_t i = 0; i < vision.deepstack.size(); ++i) {
     // The list counts mergers, GGUF names them by the layer that feeds them.
-    const std::string from = fmt::format("vision.deepstack_merger_list.{}.", i);
+    const std::string from = fmt::format("model.visual.deepstack_merger_list.{}.", i);
     const std::string to = fmt::format("v.deepstack.{}.", vision.deepstack[i]);
     norm(from + "norm", to + "norm", merged);
     linear(from + "linear_fc1", to + "fc1", merged, merged);
