@@ -21,9 +21,9 @@ llama_is_built() {
 }
 
 # Configures unless an earlier configure of this very tree stands. Changed CMake files need nothing here: ninja sees them.
-configure() {  # preset [force]
+configure() {  # preset
   local build=$root/build/$1 stamp=$root/build/$1/.configured log=$root/build/$1.log fresh=""
-  if [[ ${2:-} != force && -f $stamp && -f $build/build.ninja && ! $root/CMakePresets.json -nt $stamp ]] &&
+  if [[ -f $stamp && -f $build/build.ninja && ! $root/CMakePresets.json -nt $stamp ]] &&
     [[ $(<"$stamp") == "$root" ]]; then
     return 0
   fi
@@ -68,28 +68,17 @@ follow_ninja() {  # log
   if [[ -t 2 && $shown == 1 ]]; then printf '\r\033[K' >&2; fi
 }
 
-run_ninja() {  # preset target...
-  local preset=$1
-  shift
-  NINJA_STATUS='[%f/%t] ' ninja -C "$root/build/$preset" "$@" < /dev/null 2>&1 | follow_ninja "$root/build/$preset.log"
-  return "${PIPESTATUS[0]}"
-}
-
 # Configures if needed and builds the targets (all of them when none is named).
 build() {  # preset [target...]
-  local log=$root/build/$1.log
-  configure "$1" || return 1
+  local preset=$1 log=$root/build/$1.log
+  shift
+  configure "$preset" || return 1
   : > "$log"
-  run_ninja "$@" && return 0
-  # The cache with llama.cpp may have been emptied since the last configure, which makes it again.
-  if grep -q 'missing and no known rule to make it' "$log"; then
-    configure "$1" force || return 1
-    : > "$log"
-    run_ninja "$@" && return 0
+  if ! NINJA_STATUS='[%f/%t] ' ninja -C "$root/build/$preset" "$@" < /dev/null 2>&1 | follow_ninja "$log"; then
+    show_end_of "$log"
+    say "building $preset failed"
+    return 1
   fi
-  show_end_of "$log"
-  say "building $1 failed"
-  return 1
 }
 
 # One build at a time in one folder (where the system has flock).
