@@ -11,7 +11,13 @@ endif()
 
 add_library(escribano_options INTERFACE)
 target_compile_options(escribano_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-                       -Wold-style-cast -Woverloaded-virtual -Wconversion -Wno-sign-conversion)
+                       -Wold-style-cast -Woverloaded-virtual -Wconversion -Wno-sign-conversion
+                       # A designated initialiser leaves the other members at their defaults on purpose.
+                       -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC bug 105651: wrong warnings about std::string operator+.
+  target_compile_options(escribano_options INTERFACE -Wno-restrict)
+endif()
 if(ESCRIBANO_WERROR)
   target_compile_options(escribano_options INTERFACE -Werror)
 endif()

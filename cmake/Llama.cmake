@@ -61,14 +61,16 @@ function(_escribano_llama_pinned prefix_out source_out)
   set(options -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DBUILD_SHARED_LIBS=OFF
       -DLLAMA_BUILD_MTMD=ON -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_SUBPROCESS=OFF -DMTMD_VIDEO=OFF
-      -DGGML_OPENMP=OFF -DGGML_NATIVE=ON -DGGML_CCACHE=OFF
+      -DGGML_OPENMP=ON -DGGML_NATIVE=ON -DGGML_CCACHE=OFF
       -DGGML_CUDA=${ESCRIBANO_CUDA} -DGGML_VULKAN=${ESCRIBANO_VULKAN} -DGGML_METAL=${ESCRIBANO_METAL})
+  # OpenMP where the compiler has it: ggml's own threads spin at every barrier, which on a machine that is busy with
+  # something else (a screen recorder, say) made a 10 ms step take seconds; libgomp's go to sleep.
   if(CMAKE_CUDA_ARCHITECTURES)
     list(APPEND options -DCMAKE_CUDA_ARCHITECTURES=${CMAKE_CUDA_ARCHITECTURES})
   endif()
   _escribano_llama_cpu_features(cpu)
   # Recipe number: raise it when this function builds something else from the same inputs.
-  string(SHA256 key "recipe 2|${LLAMA_COMMIT}|${LLAMA_PACKAGE_SHA512}|${options}|${cpu}|${CMAKE_SYSTEM_NAME}")
+  string(SHA256 key "recipe 3|${LLAMA_COMMIT}|${LLAMA_PACKAGE_SHA512}|${options}|${cpu}|${CMAKE_SYSTEM_NAME}")
   string(SUBSTRING ${key} 0 16 key)
   set(source ${cache}/llama.cpp-${LLAMA_VERSION}-src)
   set(prefix ${cache}/llama.cpp-${LLAMA_VERSION}-${key})
@@ -100,6 +102,16 @@ endfunction()
 if(ESCRIBANO_LLAMA STREQUAL "pinned")
   _escribano_llama_pinned(LLAMA_PREFIX LLAMA_SOURCE)
   list(PREPEND CMAKE_PREFIX_PATH ${LLAMA_PREFIX})
+  if(NOT LLAMA_PREFIX STREQUAL ESCRIBANO_LLAMA_FOUND_IN)
+    # What an earlier configure found belongs to another build of llama.cpp.
+    get_cmake_property(cached CACHE_VARIABLES)
+    foreach(variable IN LISTS cached)
+      if(variable MATCHES "^(llama|ggml|GGML|MTMD)_.*(DIR|LIBRARY)$")
+        unset(${variable} CACHE)
+      endif()
+    endforeach()
+    set(ESCRIBANO_LLAMA_FOUND_IN ${LLAMA_PREFIX} CACHE INTERNAL "")
+  endif()
 elseif(NOT ESCRIBANO_LLAMA STREQUAL "system")
   message(FATAL_ERROR "ESCRIBANO_LLAMA is '${ESCRIBANO_LLAMA}'; it must be pinned or system")
 endif()
@@ -114,3 +126,7 @@ add_library(escribano_llama INTERFACE)
 add_library(escribano::llama ALIAS escribano_llama)
 target_include_directories(escribano_llama SYSTEM INTERFACE ${MTMD_INCLUDE_DIR})
 target_link_libraries(escribano_llama INTERFACE ${MTMD_LIBRARY} llama Threads::Threads)
+find_package(OpenMP)
+if(OpenMP_CXX_FOUND)
+  target_link_libraries(escribano_llama INTERFACE OpenMP::OpenMP_CXX)
+endif()
