@@ -1,0 +1,23 @@
+#pragma once
+
+#include "cli/settings.h"
+
+namespace CLI {
+class App;
+}
+
+namespace escribano::cli {
+
+// What the process exits with.
+enum class ExitCode : int {
+  done = 0,
+  failed = 1,
+  usage = 2,
+  some_frames_failed = 3,
+  interrupted = 130,
+};
+
+// Each adds one subcommand whose callback stores its exit code in `exit_code`.
+void add_describe_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
+
+}  // namespace escribano::cli

@@ -1,0 +1,30 @@
+#include <cstdio>
+#include <exception>
+
+#include <fmt/core.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+  using escribano::cli::ExitCode;
+  CLI::App app("Turns screen recordings into structured descriptions and summaries, on this machine alone.",
+               "escribano");
+  app.set_version_flag("--version", "escribano " ESCRIBANO_VERSION);
+  app.require_subcommand(1);
+  app.footer("'escribano COMMAND --help' shows the options of a command and an example.");
+  ExitCode exit_code = ExitCode::done;
+  escribano::cli::add_describe_command(app, escribano::cli::process_environment(), exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return app.exit(request);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "escribano: {}\nTry 'escribano --help'.\n", error.what());
+    return static_cast<int>(ExitCode::usage);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "escribano: {}\n", error.what());
+    return static_cast<int>(ExitCode::failed);
+  }
+  return static_cast<int>(exit_code);
+}

@@ -1,0 +1,127 @@
+#include "cli/model_setup.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include "cli/terminal.h"
+#include "engine/llama/llama_backend.h"
+#include "models/resolve.h"
+
+namespace escribano::cli {
+namespace {
+
+// More tokens than this an image may have only if the user asks for it: four times a 1280x720 frame.
+constexpr int kDefaultMaxImageTokens = 4096;
+// Sequences that decode together in interleaved prompts: each of them holds a whole batch.
+constexpr int kInterleavedSlots = 4;
+
+// Where MLX-VLM and transformers keep what they downloaded.
+std::filesystem::path huggingface_cache(const Environment& environment) {
+  if (const auto hub = environment("HF_HUB_CACHE"); hub && !hub->empty()) return *hub;
+  if (const auto home = environment("HF_HOME"); home && !home->empty()) return std::filesystem::path(*home) / "hub";
+  if (const auto home = environment("HOME"); home && !home->empty()) {
+    return std::filesystem::path(*home) / ".cache" / "huggingface" / "hub";
+  }
+  return {};
+}
+
+// Says on standard error that a model is being imported, as soon as that takes time.
+class ImportBar {
+ public:
+  bool show(const ImportProgress& progress) {
+    if (progress.stage != stage_) {
+      stage_ = progress.stage;
+      begin_ = std::chrono::steady_clock::now();
+    }
+    if (!is_terminal(STDERR_FILENO) || std::chrono::steady_clock::now() - begin_ < std::chrono::milliseconds(500)) {
+      return true;
+    }
+    constexpr double kMiB = 1 << 20;
+    fmt::print(stderr, "\r\033[Kimporting the model: {:.0f} of {:.0f} MiB",
+               static_cast<double>(progress.done_bytes) / kMiB, static_cast<double>(progress.total_bytes) / kMiB);
+    if (progress.done_bytes == progress.total_bytes) fmt::print(stderr, "\r\033[K");
+    return true;
+  }
+
+ private:
+  ImportProgress::Stage stage_ = ImportProgress::Stage::waiting;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+int rounded_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
+
+}  // namespace
+
+Result<ChosenModel> choose_model(const Settings& settings, const Environment& environment,
+                                 const std::filesystem::path& projector) {
+  ResolveOptions options;
+  options.home = settings.home;
+  options.demo_folder = assets_folder(environment) / "demo-model";
+  options.projector = projector;
+  options.hf_hub = huggingface_cache(environment);
+  options.progress = [bar = ImportBar()](const ImportProgress& progress) mutable { return bar.show(progress); };
+  auto files = resolve_model(settings.vlm_model.value, options);
+  if (!files && files.error().code == Errc::not_found && settings.vlm_model.is_default()) {
+    fmt::print(stderr,
+               "escribano: {} is not on this machine; using the demo model, which knows synthetic screens only\n",
+               settings.vlm_model.value);
+    files = resolve_model("demo", options);
+  }
+  if (!files) return fail(files.error());
+  ESCRIBANO_TRY(ModelInfo info, check_model(*files));
+  if (!info.has_vision) {
+    return fail(no_vision_error(*files));
+  }
+  return ChosenModel{*std::move(files), std::move(info)};
+}
+
+Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup) {
+  const ModelInfo& info = model.info;
+  PixelRule rule;
+  rule.patch_size_px = static_cast<int>(info.patch_size);
+  rule.merge_size = static_cast<int>(info.merge_size);
+  rule.min_pixels = info.min_pixels.value_or(static_cast<std::uint32_t>(rule.min_pixels));
+  rule.max_pixels = info.max_pixels.value_or(static_cast<std::uint32_t>(rule.max_pixels));
+  const int factor = rule.patch_size_px * rule.merge_size;
+  const std::int64_t pixels_a_token = std::int64_t{factor} * factor;
+  const std::int64_t limit = setup.max_image_tokens > 0 ? setup.max_image_tokens : kDefaultMaxImageTokens;
+  rule.max_pixels = std::min<std::int64_t>(rule.max_pixels, limit * pixels_a_token);
+  rule.min_pixels = std::min(rule.min_pixels, rule.max_pixels);
+  const int image_tokens = static_cast<int>(rule.max_pixels / pixels_a_token);
+
+  engine::EngineOptions options = {.pixel_rule = rule};
+  if (info.max_frames_per_prompt) {
+    options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
+  }
+
+  engine::LlamaOptions llama = {.model = model.files.model, .projector = model.files.projector};
+  llama.threads = setup.threads;
+  llama.max_image_tokens = image_tokens;
+  // A token has at least one byte, and two on average even in dense code; the rest of the turn is a few marks.
+  const int prompt_tokens = setup.prompt_bytes / 2 + 64;
+  // Twice the budget: a truncated answer is given that much room once.
+  const int answer_tokens = 2 * setup.max_tokens;
+  int context = 0;
+  if (setup.strategy == engine::Strategy::parallel) {
+    llama.slots = std::min(setup.batch_size, setup.frames);
+    context = image_tokens + prompt_tokens + answer_tokens;
+  } else {
+    const int frames_a_prompt = std::min({setup.batch_size, options.max_frames_per_prompt, setup.frames});
+    const int prompts = (setup.frames + frames_a_prompt - 1) / frames_a_prompt;
+    llama.slots = std::min(prompts, kInterleavedSlots);
+    context = frames_a_prompt * (image_tokens + 24) + prompt_tokens + answer_tokens;
+    if (frames_a_prompt < std::min(setup.batch_size, setup.frames)) {
+      fmt::print(stderr, "escribano: {} takes up to {} frames a prompt; batches of {} are split\n", model.files.name,
+                 frames_a_prompt, setup.batch_size);
+    }
+  }
+  llama.context_tokens = std::min(rounded_up(context, 256), static_cast<int>(info.n_ctx_train));
+  ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(llama));
+  return engine::Engine::start(std::move(backend), options);
+}
+
+}  // namespace escribano::cli

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "cli/settings.h"
+#include "engine/engine.h"
+#include "models/model_files.h"
+
+namespace escribano::cli {
+
+// A model found, checked and, where it is a Hugging Face folder, imported.
+struct ChosenModel {
+  ModelFiles files;
+  ModelInfo info;
+};
+
+// `name` as in Settings::vlm_model. Where the default was not chosen by anyone and is not on this machine, this is the
+// demo model, and a line on standard error says so. `projector` (--mmproj) may be empty.
+Result<ChosenModel> choose_model(const Settings& settings, const Environment& environment,
+                                 const std::filesystem::path& projector);
+
+struct EngineSetup {
+  engine::Strategy strategy = engine::Strategy::parallel;
+  int frames = 1;            // of the request that is coming
+  int batch_size = 4;        // frames described at once (parallel) or in one prompt (interleaved)
+  int max_tokens = 500;      // output budget of one prompt
+  int prompt_bytes = 0;      // length of the instruction
+  int max_image_tokens = 0;  // 0: what the model's own rule allows
+  int threads = 0;           // 0: one for each processor
+};
+
+// Loads the model with slots and a context that fit such a request. Blocks.
+Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup);
+
+}  // namespace escribano::cli

@@ -1,0 +1,89 @@
+#include "engine/core/image_stage.h"
+
+#include <chrono>
+#include <utility>
+
+#include "engine/core/describe_job.h"
+
+namespace escribano::engine {
+
+ImageStage::ImageStage(const Backend& backend, const EngineOptions& options,
+                       std::function<void(std::shared_ptr<Unit>)> on_loaded)
+    : backend_(&backend),
+      pixel_rule_(options.pixel_rule),
+      limits_(options.image_limits),
+      on_loaded_(std::move(on_loaded)) {
+  for (int i = 0; i < options.image_workers; ++i) {
+    workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+  }
+}
+
+ImageStage::~ImageStage() {
+  for (std::jthread& worker : workers_) worker.request_stop();
+}
+
+void ImageStage::start(const std::shared_ptr<Unit>& unit) {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < unit->images.size(); ++i) queue_.push_back({unit, i});
+  work_arrived_.notify_all();
+}
+
+void ImageStage::work(const std::stop_token& stop) {
+  while (true) {
+    Item item;
+    {
+      std::unique_lock lock(mutex_);
+      if (!work_arrived_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
+      if (stop.stop_requested()) return;
+      item = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    load(*item.unit, item.unit->images[item.image]);
+    if (item.unit->images_loading.fetch_sub(1) == 1) {
+      build_prompt(*item.unit);
+      on_loaded_(std::move(item.unit));
+    }
+  }
+}
+
+void ImageStage::load(Unit& unit, LoadedImage& image) const {
+  if (unit.job->cancelled.load()) {
+    image.error = Error{Errc::cancelled, "cancelled"};
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  if (const Status status = load_pixels(unit.job->request().frames[image.frame], image); !status) {
+    image.error = status.error();
+  }
+  image.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+}
+
+Status ImageStage::load_pixels(const FrameInput& frame, LoadedImage& image) const {
+  std::shared_ptr<const Image> pixels = frame.image;
+  if (!pixels) {
+    ESCRIBANO_TRY(Image loaded, load_image(frame.path, limits_));
+    pixels = std::make_shared<const Image>(std::move(loaded));
+  }
+  ESCRIBANO_TRY(image.size, model_image_size(pixels->size(), pixel_rule_));
+  if (image.size != pixels->size()) {
+    pixels = std::make_shared<const Image>(resize_bicubic(*pixels, image.size));
+  }
+  image.hash = hash_image(*pixels);
+  ESCRIBANO_TRY(image.prepared, backend_->prepare(*pixels));
+  return {};
+}
+
+void ImageStage::build_prompt(Unit& unit) const {
+  for (std::size_t i = 0; i < unit.images.size(); ++i) {
+    if (!unit.images[i].error) unit.members.push_back(i);
+  }
+  if (unit.members.empty()) return;
+  const auto build = [&]() -> Status {
+    ESCRIBANO_TRY(const std::vector<MessagePart> message, unit.job->message(unit));
+    ESCRIBANO_TRY(unit.prompt, build_user_turn(*backend_, message));
+    return {};
+  };
+  if (const Status status = build(); !status) unit.prompt_error = status.error();
+}
+
+}  // namespace escribano::engine

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/backend.h"
+#include "engine/core/prompt.h"
+#include "engine/core/sampler.h"
+#include "engine/engine.h"
+#include "format/line_grammar.h"
+#include "image/hash.h"
+
+namespace escribano::engine {
+
+class DescribeJob;
+
+// One frame of a unit, as the image stage leaves it.
+struct LoadedImage {
+  std::size_t frame = 0;  // index in the request
+  Size size;              // as the model sees it
+  ImageHash hash;
+  std::unique_ptr<PreparedImage> prepared;
+  double load_ms = 0;
+  std::optional<Error> error;  // set if there is no picture
+
+  // Filled on the engine thread.
+  std::shared_ptr<const ImageEmbedding> embedding;
+  double encode_ms = 0;
+  Reuse reused = Reuse::none;
+};
+
+// The decoding of one prompt.
+struct Sequence {
+  int slot = -1;
+  std::size_t next_piece = 0;  // of the prompt; all before it are in the context
+  Position position = 0;       // where the next token goes
+  Position prompt_end = 0;     // position of the first output token
+  int prompt_tokens = 0;
+  int max_tokens = 0;  // output budget of this attempt
+  int attempts = 1;
+  std::optional<LineGrammar> grammar;
+  std::optional<Sampler> sampler;
+  std::optional<Token> banned;  // for the next token only
+  std::vector<Token> output;    // the last one is not in the context yet
+  int sampled_tokens = 0;       // of all attempts, the end of the turn included
+  double prefill_ms = 0;
+  double decode_ms = 0;
+};
+
+// One prompt on its way through the engine: a frame (parallel) or several (interleaved). The image stage owns it until it
+// is handed over as loaded; from then on it belongs to the engine thread.
+struct Unit {
+  std::shared_ptr<DescribeJob> job;
+  std::vector<LoadedImage> images;  // one worker writes one element
+  std::atomic<int> images_loading = 0;
+  std::optional<Error> prompt_error;
+  std::vector<std::size_t> members;  // of `images`: those that loaded, in order; the prompt's image i is members[i]
+  Prompt prompt;
+  Sequence sequence;
+
+  LoadedImage& member(std::size_t image) { return images[members[image]]; }
+};
+
+}  // namespace escribano::engine

@@ -1,0 +1,153 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/backend.h"
+#include "format/description.h"
+#include "image/image.h"
+#include "image/resize.h"
+
+namespace escribano::engine {
+
+// How the frames of a request reach the model.
+enum class Strategy {
+  parallel,     // a sequence of its own for each frame; they share compute and never context
+  interleaved,  // several labelled frames in one prompt, answered line by line (ADR-006)
+};
+
+// One frame: a file, or pixels that the caller already has.
+struct FrameInput {
+  std::filesystem::path path;          // read by the engine when `image` is empty
+  std::shared_ptr<const Image> image;  // any size
+  double timestamp_s = 0;              // in the recording; part of an interleaved prompt
+};
+
+struct Sampling {
+  float temperature = 0;   // 0 is greedy, and the only setting under which equal pixels must give equal text
+  std::uint32_t seed = 0;  // mixed with the frame's pixels, so that a frame's text does not depend on its neighbours
+};
+
+struct DescribeRequest {
+  std::vector<FrameInput> frames;
+  Strategy strategy = Strategy::parallel;
+  int batch_size = 4;    // interleaved: frames a prompt, at most EngineOptions::max_frames_per_prompt
+  int max_tokens = 500;  // output budget of one prompt: of a frame (parallel) or of a batch (interleaved)
+  std::string prompt;    // what to do; {n} stands for the number of frames (interleaved). Empty: the built-in one
+  Sampling sampling;
+  bool constrained = true;  // let the model write only what the format allows, so that a finished answer parses
+
+  // Every problem found, one sentence each; empty when the request can be started.
+  std::vector<std::string> validate() const;
+};
+
+enum class FinishReason { stop, length, loop, cancelled };
+std::string_view finish_reason_name(FinishReason reason) noexcept;
+
+enum class Reuse { none, cache };  // where the vision embedding came from
+std::string_view reuse_name(Reuse reuse) noexcept;
+
+// What one frame took. In an interleaved prompt, tokens and times of the prompt are shared out evenly over its frames.
+struct FrameStats {
+  int prompt_tokens = 0;  // image tokens included
+  int generation_tokens = 0;
+  int image_tokens = 0;
+  int image_width_px = 0;  // as the model saw it
+  int image_height_px = 0;
+  double load_ms = 0;    // read, decode, resize
+  double encode_ms = 0;  // vision tower
+  double prefill_ms = 0;
+  double decode_ms = 0;  // this frame's share of the steps it took part in
+  FinishReason finish_reason = FinishReason::stop;
+  int attempts = 1;  // 2 when a truncated, looping or unparsed answer was given more room
+  Reuse reused = Reuse::none;
+};
+
+enum class FrameStatus {
+  described,  // `description` holds the answer
+  unparsed,   // the model answered, `raw` holds it, but it has not the form asked for
+  failed,     // `error` says why there is no answer
+};
+
+struct FrameResult {
+  std::size_t index = 0;  // in the request
+  FrameStatus status = FrameStatus::failed;
+  Description description;
+  std::string raw;  // the model's text, valid UTF-8
+  std::optional<Error> error;
+  FrameStats stats;
+};
+
+// Where the results of one request go. Called on the engine thread, which does nothing else meanwhile: hand over, do not
+// work. After on_done nothing more is called.
+struct DescribeObserver {
+  std::function<void(const FrameResult&)> on_frame;  // once for each frame, in the order of the request
+  std::function<void(const Status&)> on_done;        // exactly once, after the last frame; an error ended the request
+};
+
+using JobId = std::uint64_t;
+
+struct EngineOptions {
+  PixelRule pixel_rule;            // sizes that the model takes (its preprocessor_config)
+  int max_frames_per_prompt = 16;  // interleaved: more are split over several prompts
+  int image_workers = 1;           // threads that read, decode and resize images
+  ImageLimits image_limits;
+  std::size_t embedding_cache_bytes = 128U << 20;  // vision embeddings kept for frames that come again; 0 keeps none
+};
+
+// Totals since the start, for status lines and benchmarks.
+struct EngineCounters {
+  int queued_frames = 0;  // not yet in a slot
+  int running_sequences = 0;
+  std::uint64_t frames_described = 0;
+  std::uint64_t frames_unparsed = 0;
+  std::uint64_t frames_failed = 0;
+  std::uint64_t images_encoded = 0;
+  std::uint64_t images_reused = 0;
+  std::uint64_t prompt_tokens = 0;
+  std::uint64_t generation_tokens = 0;
+  std::uint64_t decode_steps = 0;
+  double load_s = 0;
+  double encode_s = 0;
+  double prefill_s = 0;
+  double decode_s = 0;
+};
+
+// Describes frames with one model. One thread of its own drives the backend; the public functions may be called from
+// any thread and never block on the model.
+class Engine {
+ public:
+  // Takes the backend over. Fails with no_vision if the backend cannot look at images.
+  static Result<std::unique_ptr<Engine>> start(std::unique_ptr<Backend> backend, EngineOptions options);
+  // Cancels what runs (observers get on_done with Errc::cancelled) and joins the engine thread.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Queues a request. Fails with invalid_argument if it does not validate; otherwise the observer will be told all.
+  // Frames of several requests share the slots fairly: whoever has the fewest running goes next.
+  Result<JobId> submit(DescribeRequest request, DescribeObserver observer);
+
+  // The request ends within one step: frames not finished are not reported, on_done gets Errc::cancelled. Unknown or
+  // finished jobs are ignored.
+  void cancel(JobId job);
+
+  EngineCounters counters() const;
+  int slots() const noexcept;
+  int context_tokens() const noexcept;
+
+ private:
+  class Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace escribano::engine

@@ -1,0 +1,358 @@
+#include "engine/llama/llama_backend.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <llama.h>
+#include <mtmd.h>
+#include <sched.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "engine/llama/llama_log.h"
+
+namespace escribano::engine {
+namespace {
+
+// Rows of one forward pass. Bounds the compute buffers; a longer prompt goes through in pieces of this size, cut at the
+// same places however the frame is batched.
+constexpr int kUbatchTokens = 512;
+
+// Flash attention rounds keys and values to half precision, which moves vision features by up to 0.02 (the golden cases);
+// without it they stay within 0.01 of the reference. Up to this many tokens an image the exact way costs next to nothing,
+// beyond it the time for attention would grow out of proportion (docs/performance.md).
+constexpr int kExactAttentionTokens = 512;
+
+struct ModelDeleter {
+  void operator()(llama_model* p) const noexcept { llama_model_free(p); }
+};
+struct ContextDeleter {
+  void operator()(llama_context* p) const noexcept { llama_free(p); }
+};
+using ModelPtr = std::unique_ptr<llama_model, ModelDeleter>;
+using ContextPtr = std::unique_ptr<llama_context, ContextDeleter>;
+
+int usable_processors() {
+#ifdef __linux__
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
+// "what failed: what llama.cpp said".
+std::string with_reason(std::string what) {
+  if (const std::string reason = take_llama_error(); !reason.empty()) what += ": " + reason;
+  return what;
+}
+
+class MtmdImage final : public PreparedImage {
+ public:
+  MtmdImage(mtmd::input_chunks_ptr chunks, const mtmd_input_chunk* image) : chunks_(std::move(chunks)), image_(image) {}
+  const mtmd_input_chunk* image() const noexcept { return image_; }
+
+ private:
+  mtmd::input_chunks_ptr chunks_;
+  const mtmd_input_chunk* image_;  // one of chunks_
+};
+
+Vocabulary read_vocabulary(const llama_vocab* vocab) {
+  const int size = llama_vocab_n_tokens(vocab);
+  std::vector<std::string> pieces(static_cast<std::size_t>(size));
+  std::vector<bool> ends(static_cast<std::size_t>(size));
+  std::string buffer(256, '\0');
+  for (int token = 0; token < size; ++token) {
+    const auto at = static_cast<std::size_t>(token);
+    ends[at] = llama_vocab_is_eog(vocab, token);
+    int length = llama_token_to_piece(vocab, token, buffer.data(), static_cast<int>(buffer.size()), 0, false);
+    if (length < 0) {
+      buffer.resize(static_cast<std::size_t>(-length));
+      length = llama_token_to_piece(vocab, token, buffer.data(), static_cast<int>(buffer.size()), 0, false);
+    }
+    if (length > 0) pieces[at].assign(buffer, 0, static_cast<std::size_t>(length));
+  }
+  return Vocabulary(pieces, std::move(ends));
+}
+
+// Arrays of a llama_batch. Positions have four planes of n for embeddings under M-RoPE (t, y, x, unused), else one.
+class Batch {
+ public:
+  void reset(std::size_t n, std::size_t position_planes) {
+    tokens_.resize(n);
+    positions_.assign(n * position_planes, 0);
+    sequence_.resize(n);
+    sequence_pointers_.resize(n);
+    sequence_counts_.assign(n, 1);
+    wants_logits_.assign(n, 0);
+    for (std::size_t i = 0; i < n; ++i) sequence_pointers_[i] = &sequence_[i];
+  }
+  void set_token(std::size_t i, int slot, Token token, Position position, bool want_logits) {
+    tokens_[i] = token;
+    positions_[i] = position;
+    sequence_[i] = slot;
+    wants_logits_[i] = want_logits ? 1 : 0;
+  }
+  void set_slot(int slot) { std::fill(sequence_.begin(), sequence_.end(), slot); }
+  Position& position(std::size_t plane, std::size_t i) { return positions_[plane * sequence_.size() + i]; }
+
+  llama_batch view(const float* embeddings) {
+    return llama_batch{
+        .n_tokens = static_cast<std::int32_t>(sequence_.size()),
+        .token = embeddings == nullptr ? tokens_.data() : nullptr,
+        .embd = const_cast<float*>(embeddings),  // llama.cpp only reads it
+        .pos = positions_.data(),
+        .n_seq_id = sequence_counts_.data(),
+        .seq_id = sequence_pointers_.data(),
+        .logits = wants_logits_.data(),
+    };
+  }
+
+ private:
+  std::vector<Token> tokens_;
+  std::vector<Position> positions_;
+  std::vector<llama_seq_id> sequence_;
+  std::vector<llama_seq_id*> sequence_pointers_;
+  std::vector<std::int32_t> sequence_counts_;
+  std::vector<std::int8_t> wants_logits_;
+};
+
+class LlamaBackend final : public Backend {
+ public:
+  static Result<std::unique_ptr<Backend>> load(const LlamaOptions& options);
+
+  int slots() const noexcept override { return slots_; }
+  int context_tokens() const noexcept override { return context_tokens_; }
+  bool has_vision() const noexcept override { return vision_ != nullptr; }
+  const Vocabulary& vocabulary() const noexcept override { return *vocabulary_; }
+
+  Result<std::vector<Token>> tokenize(std::string_view text, bool parse_special) const override;
+  Result<std::unique_ptr<PreparedImage>> prepare(const Image& image) const override;
+  Result<ImageEmbedding> encode(const PreparedImage& image) override;
+  Status prefill(int slot, std::span<const Token> tokens, Position from, bool want_logits) override;
+  Status prefill(int slot, const ImageEmbedding& image, Position from) override;
+  Status decode(std::span<const DecodeRow> rows) override;
+  std::span<const float> logits(int row) override;
+  void truncate(int slot, Position from) override;
+  void arm() noexcept override { interrupted_.store(false, std::memory_order_relaxed); }
+  void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
+
+ private:
+  Status load_vision(const LlamaOptions& options, int threads);
+  Status make_context(const LlamaOptions& options, int threads);
+  Status run(llama_batch batch, std::string_view what);
+
+  // Constant after load().
+  ModelPtr model_;
+  mtmd::context_ptr vision_;
+  std::optional<Vocabulary> vocabulary_;
+  int slots_ = 0;
+  int context_tokens_ = 0;
+  // Engine thread only.
+  ContextPtr context_;
+  Batch batch_;
+  bool last_was_prefill_ = false;
+  // Any thread.
+  std::atomic<bool> interrupted_ = false;
+};
+
+Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options) {
+  if (options.slots < 1 || options.slots > 255) {
+    return fail(Errc::invalid_argument, "{} sequences at once were asked for; 1 to 255 are possible", options.slots);
+  }
+  capture_llama_log();
+  llama_backend_init();
+  const int threads = options.threads > 0 ? options.threads : usable_processors();
+
+  auto backend = std::make_unique<LlamaBackend>();
+  llama_model_params params = llama_model_default_params();
+  params.n_gpu_layers = options.gpu_layers;
+  take_llama_error();
+  backend->model_.reset(llama_model_load_from_file(options.model.c_str(), params));
+  if (!backend->model_) {
+    return fail(Errc::model_invalid, "{}", with_reason(printable(options.model) + " cannot be loaded"));
+  }
+  backend->vocabulary_.emplace(read_vocabulary(llama_model_get_vocab(backend->model_.get())));
+  if (!options.projector.empty()) ESCRIBANO_CHECK(backend->load_vision(options, threads));
+  ESCRIBANO_CHECK(backend->make_context(options, threads));
+  return std::unique_ptr<Backend>(std::move(backend));
+}
+
+Status LlamaBackend::load_vision(const LlamaOptions& options, int threads) {
+  mtmd_context_params params = mtmd_context_params_default();
+  params.use_gpu = options.gpu_layers != 0;
+  params.print_timings = false;
+  params.n_threads = threads;
+  params.flash_attn_type = options.max_image_tokens <= kExactAttentionTokens ? LLAMA_FLASH_ATTN_TYPE_DISABLED
+                                                                             : LLAMA_FLASH_ATTN_TYPE_ENABLED;
+  params.warmup = false;
+  // We resize ourselves, the way the model's own processor does; these limits only must not make libmtmd do it again.
+  params.image_min_tokens = 1;
+  params.image_max_tokens = options.max_image_tokens;
+  // Lets interrupt() stop an encode: ask for a look after each layer, go on unless interrupted.
+  params.cb_eval = [](ggml_tensor* tensor, bool ask, void* self) {
+    if (ask) return std::strncmp(tensor->name, "layer_out", 9) == 0;
+    return !static_cast<LlamaBackend*>(self)->interrupted_.load(std::memory_order_relaxed);
+  };
+  params.cb_eval_user_data = this;
+  vision_.reset(mtmd_init_from_file(options.projector.c_str(), model_.get(), params));
+  if (!vision_) {
+    return fail(Errc::model_invalid, "{}", with_reason(printable(options.projector) + " cannot be loaded"));
+  }
+  if (!mtmd_support_vision(vision_.get())) {
+    return fail(Errc::no_vision, "{} has no vision tower", printable(options.projector));
+  }
+  if (!mtmd_decode_use_mrope(vision_.get()) || mtmd_decode_use_non_causal(vision_.get(), nullptr)) {
+    return fail(Errc::unsupported, "{} is not of the Qwen-VL family", printable(options.projector));
+  }
+  return {};
+}
+
+Status LlamaBackend::make_context(const LlamaOptions& options, int threads) {
+  slots_ = options.slots;
+  context_tokens_ = options.context_tokens;
+  // Two streams at least: a decode step always has two rows (see plan/planner.h, decode_rows), so that a sequence meets
+  // the same kernels alone as in company.
+  const int streams = std::max(2, slots_);
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<std::uint32_t>(context_tokens_) * static_cast<std::uint32_t>(streams);
+  params.n_batch = static_cast<std::uint32_t>(std::max(context_tokens_, streams));
+  params.n_ubatch = static_cast<std::uint32_t>(std::max(kUbatchTokens, streams));
+  params.n_seq_max = static_cast<std::uint32_t>(streams);
+  params.n_outputs_max = static_cast<std::uint32_t>(streams);
+  params.n_threads = threads;
+  params.n_threads_batch = threads;
+  params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+  params.kv_unified = false;  // a stream of its own for each sequence: no sequence ever looks at another's cells
+  params.no_perf = true;
+  params.abort_callback = [](void* self) {
+    return static_cast<LlamaBackend*>(self)->interrupted_.load(std::memory_order_relaxed);
+  };
+  params.abort_callback_data = this;
+  take_llama_error();
+  context_.reset(llama_init_from_model(model_.get(), params));
+  if (!context_) {
+    return fail(Errc::out_of_memory, "{}",
+                with_reason(fmt::format("no context for {} sequences of {} tokens", slots_, context_tokens_)));
+  }
+  context_tokens_ = static_cast<int>(llama_n_ctx_seq(context_.get()));
+  return {};
+}
+
+Result<std::vector<Token>> LlamaBackend::tokenize(std::string_view text, bool parse_special) const {
+  const llama_vocab* vocab = llama_model_get_vocab(model_.get());
+  const auto length = static_cast<std::int32_t>(text.size());
+  std::vector<Token> tokens(text.size() + 2);
+  int count = llama_tokenize(vocab, text.data(), length, tokens.data(), static_cast<std::int32_t>(tokens.size()),
+                             /*add_special=*/false, parse_special);
+  if (count < 0) {
+    tokens.resize(static_cast<std::size_t>(-count));
+    count = llama_tokenize(vocab, text.data(), length, tokens.data(), static_cast<std::int32_t>(tokens.size()), false,
+                           parse_special);
+  }
+  if (count < 0) return fail(Errc::inference_failed, "the prompt cannot be tokenised");
+  tokens.resize(static_cast<std::size_t>(count));
+  return tokens;
+}
+
+Result<std::unique_ptr<PreparedImage>> LlamaBackend::prepare(const Image& image) const {
+  if (!vision_) return fail(Errc::no_vision, "the model has no vision tower");
+  mtmd::bitmap bitmap(static_cast<std::uint32_t>(image.width_px), static_cast<std::uint32_t>(image.height_px),
+                      image.rgb.data());
+  const mtmd_input_part part = {.text = nullptr, .bitmap = bitmap.ptr.get()};
+  const mtmd_input_part* parts[] = {&part};
+  mtmd::input_chunks_ptr chunks(mtmd_input_chunks_init());
+  if (const int status = mtmd_tokenize_from_parts(vision_.get(), chunks.get(), parts, 1, false); status != 0) {
+    return fail(Errc::inference_failed, "{}", with_reason("the image cannot be prepared"));
+  }
+  for (std::size_t i = 0; i < mtmd_input_chunks_size(chunks.get()); ++i) {
+    const mtmd_input_chunk* chunk = mtmd_input_chunks_get(chunks.get(), i);
+    if (mtmd_input_chunk_get_type(chunk) != MTMD_INPUT_CHUNK_TYPE_IMAGE) continue;
+    return std::make_unique<MtmdImage>(std::move(chunks), chunk);
+  }
+  return fail(Errc::internal, "libmtmd made no image of an image");
+}
+
+Result<ImageEmbedding> LlamaBackend::encode(const PreparedImage& image) {
+  const auto* prepared = dynamic_cast<const MtmdImage*>(&image);
+  if (prepared == nullptr) return fail(Errc::internal, "an image prepared by another backend");
+  const mtmd_input_chunk* chunk = prepared->image();
+  const int status = mtmd_encode_chunk(vision_.get(), chunk);
+  if (interrupted_.load(std::memory_order_relaxed)) return fail(Errc::cancelled, "cancelled");
+  if (status != 0) return fail(Errc::inference_failed, "{}", with_reason("the vision tower failed"));
+
+  ImageEmbedding embedding;
+  embedding.tokens = static_cast<int>(mtmd_input_chunk_get_n_tokens(chunk));
+  embedding.width = llama_model_n_embd_inp(model_.get());
+  embedding.positions = mtmd_input_chunk_get_n_pos(chunk);
+  const mtmd_image_tokens* tokens = mtmd_input_chunk_get_tokens_image(chunk);
+  const mtmd_decoder_pos last =
+      mtmd_image_tokens_get_decoder_pos(tokens, 0, static_cast<std::size_t>(embedding.tokens) - 1);
+  embedding.columns = static_cast<int>(last.x) + 1;
+  embedding.rows = static_cast<int>(last.y) + 1;
+  const float* values = mtmd_get_output_embd(vision_.get());
+  embedding.values.assign(
+      values, values + static_cast<std::size_t>(embedding.tokens) * static_cast<std::size_t>(embedding.width));
+  return embedding;
+}
+
+Status LlamaBackend::run(llama_batch batch, std::string_view what) {
+  take_llama_error();
+  switch (const int status = llama_decode(context_.get(), batch); status) {
+    case 0: return {};
+    case 1: return fail(Errc::context_full, "{}: no room left in the context", what);
+    case 2: return fail(Errc::cancelled, "cancelled");
+    default: return fail(Errc::inference_failed, "{}", with_reason(fmt::format("{} failed ({})", what, status)));
+  }
+}
+
+Status LlamaBackend::prefill(int slot, std::span<const Token> tokens, Position from, bool want_logits) {
+  last_was_prefill_ = true;
+  batch_.reset(tokens.size(), 1);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const bool last = i + 1 == tokens.size();
+    batch_.set_token(i, slot, tokens[i], from + static_cast<Position>(i), want_logits && last);
+  }
+  return run(batch_.view(nullptr), "prefill");
+}
+
+Status LlamaBackend::prefill(int slot, const ImageEmbedding& image, Position from) {
+  const auto n = static_cast<std::size_t>(image.tokens);
+  batch_.reset(n, 4);
+  batch_.set_slot(slot);
+  for (std::size_t i = 0; i < n; ++i) {
+    batch_.position(0, i) = from;
+    batch_.position(1, i) = from + static_cast<Position>(i) / image.columns;
+    batch_.position(2, i) = from + static_cast<Position>(i) % image.columns;
+  }
+  return run(batch_.view(image.values.data()), "image prefill");
+}
+
+Status LlamaBackend::decode(std::span<const DecodeRow> rows) {
+  last_was_prefill_ = false;
+  batch_.reset(rows.size(), 1);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    batch_.set_token(i, rows[i].slot, rows[i].token, rows[i].position, true);
+  }
+  return run(batch_.view(nullptr), "decode");
+}
+
+std::span<const float> LlamaBackend::logits(int row) {
+  const float* values = llama_get_logits_ith(context_.get(), last_was_prefill_ ? -1 : row);
+  if (values == nullptr) return {};
+  return {values, static_cast<std::size_t>(vocabulary_->size())};
+}
+
+void LlamaBackend::truncate(int slot, Position from) {
+  llama_memory_seq_rm(llama_get_memory(context_.get()), slot, from == 0 ? -1 : from, -1);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> load_llama_backend(const LlamaOptions& options) { return LlamaBackend::load(options); }
+
+}  // namespace escribano::engine

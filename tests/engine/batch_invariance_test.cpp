@@ -1,0 +1,179 @@
+// What the parallel strategy promises: a frame's text does not depend on the frames described with it. Shown on the demo
+// model for texts, and below them for the logits, bit for bit.
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <random>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "engine/core/prompt.h"
+#include "engine/plan/planner.h"
+#include "format/prompts.h"
+#include "image/resize.h"
+#include "support/demo_model.h"
+
+namespace escribano::engine {
+namespace {
+
+constexpr int kContextTokens = 1024;
+
+std::vector<std::filesystem::path> frames_32() {
+  std::vector<std::filesystem::path> frames = sample_frames();
+  EXPECT_EQ(frames.size(), 32u);
+  return frames;
+}
+
+std::vector<std::string> texts(Engine& engine, const std::vector<std::filesystem::path>& frames,
+                               Sampling sampling = {}) {
+  DescribeRequest request;
+  request.sampling = sampling;
+  for (const auto& frame : frames) request.frames.push_back({.path = frame});
+  std::vector<std::string> texts;
+  for (const FrameResult& result : describe(engine, std::move(request))) {
+    EXPECT_EQ(result.status, FrameStatus::described);
+    texts.push_back(result.raw);
+  }
+  return texts;
+}
+
+TEST(BatchInvariance, TextsAreTheSameAloneByFourAndByThirtyTwo) {
+  const std::vector<std::filesystem::path> frames = frames_32();
+  std::vector<std::string> alone;
+  {
+    const auto engine = start_demo_engine(1, kContextTokens);
+    for (const auto& frame : frames) alone.push_back(texts(*engine, {frame}).front());
+  }
+  EXPECT_GE(std::set<std::string>(alone.begin(), alone.end()).size(), 8u)
+      << "the frames must differ for this to prove anything";
+  EXPECT_EQ(texts(*start_demo_engine(4, kContextTokens), frames), alone);
+  EXPECT_EQ(texts(*start_demo_engine(32, kContextTokens), frames), alone);
+}
+
+TEST(BatchInvariance, ShuffledFramesKeepTheirTexts) {
+  std::vector<std::filesystem::path> frames = frames_32();
+  const auto engine = start_demo_engine(8, kContextTokens);
+  std::map<std::filesystem::path, std::string> expected;
+  const std::vector<std::string> in_order = texts(*engine, frames);
+  for (std::size_t i = 0; i < frames.size(); ++i) expected[frames[i]] = in_order[i];
+  std::mt19937 random(7);
+  for (int round = 0; round < 3; ++round) {
+    std::shuffle(frames.begin(), frames.end(), random);
+    const std::vector<std::string> shuffled = texts(*engine, frames);
+    for (std::size_t i = 0; i < frames.size(); ++i) EXPECT_EQ(shuffled[i], expected[frames[i]]) << frames[i];
+  }
+}
+
+TEST(BatchInvariance, HoldsAtATemperatureWithASeedToo) {
+  std::vector<std::filesystem::path> frames = frames_32();
+  frames.resize(8);
+  const Sampling sampling = {.temperature = 0.8F, .seed = 5};
+  const auto engine = start_demo_engine(8, kContextTokens);
+  const std::vector<std::string> together = texts(*engine, frames, sampling);
+  for (std::size_t i = 0; i < frames.size(); ++i) EXPECT_EQ(texts(*engine, {frames[i]}, sampling).front(), together[i]);
+}
+
+// One frame in a slot of a backend, decoded greedily without any constraint.
+struct Decoded {
+  int slot = 0;
+  Token next = 0;
+  Position position = 0;
+  std::vector<std::vector<float>> logits;  // of every step
+};
+
+class LogitsTest : public ::testing::Test {
+ protected:
+  Decoded prefill(int slot, const std::filesystem::path& frame) {
+    const Image image = load_image(frame, {}).value();
+    const auto prepared =
+        backend->prepare(resize_bicubic(image, model_image_size(image.size(), demo_pixel_rule()).value()));
+    const ImageEmbedding embedding = backend->encode(**prepared).value();
+    const Prompt prompt =
+        build_user_turn(*backend, {ImagePart{0}, std::string(builtin_prompt(PromptKind::single))}).value();
+    backend->truncate(slot, 0);
+    Decoded decoded{.slot = slot};
+    for (std::size_t i = 0; i < prompt.pieces.size(); ++i) {
+      if (const auto* tokens = std::get_if<std::vector<Token>>(&prompt.pieces[i])) {
+        EXPECT_TRUE(backend->prefill(slot, *tokens, decoded.position, i + 1 == prompt.pieces.size()));
+        decoded.position += static_cast<Position>(tokens->size());
+      } else {
+        EXPECT_TRUE(backend->prefill(slot, embedding, decoded.position));
+        decoded.position += embedding.positions;
+      }
+    }
+    take(decoded, 0);
+    return decoded;
+  }
+
+  void take(Decoded& decoded, int row) {
+    const std::span<const float> logits = backend->logits(row);
+    decoded.logits.emplace_back(logits.begin(), logits.end());
+    decoded.next = static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  }
+
+  void decode(std::vector<Decoded*> sequences, int steps) {
+    for (int step = 0; step < steps; ++step) {
+      std::vector<int> slots;
+      for (const Decoded* sequence : sequences) slots.push_back(sequence->slot);
+      const std::vector<PlannedRow> plan = decode_rows(slots, std::max(2, backend->slots()));
+      std::vector<DecodeRow> rows;
+      for (const PlannedRow& row : plan) {
+        rows.push_back({.slot = row.slot});
+        if (row.sequence < 0) continue;
+        const Decoded& sequence = *sequences[static_cast<std::size_t>(row.sequence)];
+        rows.back().token = sequence.next;
+        rows.back().position = sequence.position;
+      }
+      ASSERT_TRUE(backend->decode(rows));
+      for (std::size_t i = 0; i < plan.size(); ++i) {
+        if (plan[i].sequence < 0) {
+          backend->truncate(plan[i].slot, 0);
+          continue;
+        }
+        Decoded& sequence = *sequences[static_cast<std::size_t>(plan[i].sequence)];
+        ++sequence.position;
+        take(sequence, static_cast<int>(i));
+      }
+    }
+  }
+
+  std::unique_ptr<Backend> backend;
+};
+
+void expect_same_bits(const Decoded& a, const Decoded& b, std::size_t steps) {
+  for (std::size_t step = 0; step < steps; ++step) {
+    ASSERT_EQ(a.logits[step].size(), b.logits[step].size());
+    ASSERT_EQ(std::memcmp(a.logits[step].data(), b.logits[step].data(), a.logits[step].size() * sizeof(float)), 0)
+        << "step " << step;
+  }
+}
+
+TEST_F(LogitsTest, AreTheSameBitForBitInAnyCompany) {
+  const std::vector<std::filesystem::path> frames = frames_32();
+  constexpr int kSteps = 24;
+  Decoded alone;
+  {
+    backend = load_demo_backend(1, kContextTokens);
+    alone = prefill(0, frames[10]);
+    decode({&alone}, kSteps);
+  }
+  backend = load_demo_backend(6, 4096, 2);  // another context size and number of threads, too
+  Decoded first = prefill(0, frames[2]);
+  Decoded gap_left = prefill(1, frames[20]);
+  Decoded again = prefill(3, frames[10]);
+  Decoded last = prefill(5, frames[30]);
+  decode({&first, &gap_left, &again, &last}, kSteps / 2);
+  backend->truncate(0, 0);
+  decode({&gap_left, &again}, kSteps / 4);
+  decode({&again}, kSteps / 4);
+  expect_same_bits(alone, again, kSteps + 1);
+
+  // And in a slot that has been used before.
+  Decoded reused = prefill(1, frames[10]);
+  decode({&reused}, kSteps);
+  expect_same_bits(alone, reused, kSteps + 1);
+}
+
+}  // namespace
+}  // namespace escribano::engine

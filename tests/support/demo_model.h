@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/engine.h"
+#include "models/model_files.h"
+
+namespace escribano {
+
+// The demo model, imported once into the build folder from assets/demo-model by our own importer. Throws on failure.
+const ModelFiles& demo_model();
+
+// The model's own rule for image sizes.
+PixelRule demo_pixel_rule();
+
+// One compute thread unless told otherwise: ctest runs several tests at once, and threads of ggml that wait for each other
+// on busy processors spend their time spinning.
+std::unique_ptr<engine::Backend> load_demo_backend(int slots, int context_tokens, int threads = 1);
+std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens);
+
+// Runs one request to its end. Throws if it does not end well.
+std::vector<engine::FrameResult> describe(engine::Engine& engine, engine::DescribeRequest request);
+
+// 32 frames of the sample recording, one every 5.5 s from 0 s on, in order: all its screens, returns to earlier ones, and
+// a still stretch whose frames differ in nothing but coding noise.
+std::vector<std::filesystem::path> sample_frames();
+
+}  // namespace escribano
