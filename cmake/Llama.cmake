@@ -36,7 +36,7 @@ function(_escribano_llama_fetch work source)
   file(REMOVE_RECURSE ${work})
   file(MAKE_DIRECTORY ${work})
   _escribano_run("fetching ${LLAMA_PACKAGE} ${LLAMA_PACKAGE_VERSION}" ${CMAKE_COMMAND} -E chdir ${work}
-                 ${NPM_EXECUTABLE} pack --silent --ignore-scripts ${LLAMA_PACKAGE}@${LLAMA_PACKAGE_VERSION})
+                 ${NPM_EXECUTABLE} pack --loglevel=error --ignore-scripts ${LLAMA_PACKAGE}@${LLAMA_PACKAGE_VERSION})
   set(archive ${work}/${LLAMA_PACKAGE}-${LLAMA_PACKAGE_VERSION}.tgz)
   file(SHA512 ${archive} found)
   if(NOT found STREQUAL LLAMA_PACKAGE_SHA512)

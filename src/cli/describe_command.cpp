@@ -262,7 +262,8 @@ void add_describe_command(CLI::App& app, const Environment& environment, ExitCod
   command->add_option("--prompt-file", arguments->prompt_file, "Ask this instead of the built-in prompt")
       ->check(CLI::ExistingFile);
   command->add_option("--timestamps", arguments->timestamps, "Seconds of each image, separated by commas")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command
       ->add_option("--max-tokens", arguments->max_tokens,
                    "Longest answer, in tokens: of an image (parallel; default 500) or of a batch (interleaved; 2000)")

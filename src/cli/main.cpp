@@ -5,8 +5,10 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/openmp_wait.h"
 
 int main(int argc, char** argv) {
+  escribano::cli::sleep_at_barriers(argv);
   using escribano::cli::ExitCode;
   CLI::App app("Turns screen recordings into structured descriptions and summaries, on this machine alone.",
                "escribano");

@@ -94,6 +94,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   const int image_tokens = static_cast<int>(rule.max_pixels / pixels_a_token);
 
   engine::EngineOptions options = {.pixel_rule = rule};
+  if (!setup.reuse_embeddings) options.embedding_cache_bytes = 0;
   if (info.max_frames_per_prompt) {
     options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
   }

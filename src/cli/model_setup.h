@@ -23,12 +23,13 @@ Result<ChosenModel> choose_model(const Settings& settings, const Environment& en
 
 struct EngineSetup {
   engine::Strategy strategy = engine::Strategy::parallel;
-  int frames = 1;            // of the request that is coming
-  int batch_size = 4;        // frames described at once (parallel) or in one prompt (interleaved)
-  int max_tokens = 500;      // output budget of one prompt
-  int prompt_bytes = 0;      // length of the instruction
-  int max_image_tokens = 0;  // 0: what the model's own rule allows
-  int threads = 0;           // 0: one for each processor
+  int frames = 1;                // of the request that is coming
+  int batch_size = 4;            // frames described at once (parallel) or in one prompt (interleaved)
+  int max_tokens = 500;          // output budget of one prompt
+  int prompt_bytes = 0;          // length of the instruction
+  int max_image_tokens = 0;      // 0: what the model's own rule allows
+  int threads = 0;               // 0: one for each processor
+  bool reuse_embeddings = true;  // keep what the vision tower made of a picture for when it comes again
 };
 
 // Loads the model with slots and a context that fit such a request. Blocks.

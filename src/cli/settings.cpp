@@ -128,7 +128,7 @@ std::filesystem::path assets_folder(const Environment& environment) {
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   if (!error) {
-    const std::filesystem::path installed = program.parent_path().parent_path() / "share" / "escribano";
+    std::filesystem::path installed = program.parent_path().parent_path() / "share" / "escribano";
     if (std::filesystem::is_directory(installed, error)) return installed;
   }
   return ESCRIBANO_SOURCE_ASSETS;

@@ -126,7 +126,7 @@ struct EngineCounters {
 class Engine {
  public:
   // Takes the backend over. Fails with no_vision if the backend cannot look at images.
-  static Result<std::unique_ptr<Engine>> start(std::unique_ptr<Backend> backend, EngineOptions options);
+  static Result<std::unique_ptr<Engine>> start(std::unique_ptr<Backend> backend, const EngineOptions& options);
   // Cancels what runs (observers get on_done with Errc::cancelled) and joins the engine thread.
   ~Engine();
   Engine(const Engine&) = delete;

@@ -101,7 +101,8 @@ PaddedRows resize_rows(const Image& image, int to_width_px) {
       const auto [first, count] = axis.spans[static_cast<std::size_t>(x)];
       for (int c = 0; c < channels; ++c) {
         const std::uint8_t* column = turned.data() + (bytes_of_row(first) + c) * lanes;
-        const Lanes mixed = resize::mix(column, channels * lanes, axis.of(x), count, axis.precision_bits);
+        const Lanes mixed =
+            resize::mix(column, std::ptrdiff_t{channels} * lanes, axis.of(x), count, axis.precision_bits);
         for (int r = 0; r < rows; ++r) result.row(top + r)[bytes_of_row(x) + c] = mixed[r];
       }
     }

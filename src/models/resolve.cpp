@@ -39,6 +39,7 @@ bool is_projector_name(const fs::path& path) { return lower(path.stem().native()
 
 std::string names(const std::vector<fs::path>& paths) {
   std::vector<std::string> shown;
+  shown.reserve(paths.size());
   for (const fs::path& path : paths) shown.push_back(printable(path.filename()));
   return fmt::format("{}", fmt::join(shown, ", "));
 }

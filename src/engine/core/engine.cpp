@@ -36,9 +36,9 @@ class Stopwatch {
 
 class Engine::Impl {
  public:
-  Impl(std::unique_ptr<Backend> backend, EngineOptions options)
+  Impl(std::unique_ptr<Backend> backend, const EngineOptions& options)
       : backend_(std::move(backend)),
-        options_(std::move(options)),
+        options_(options),
         embeddings_(options_.embedding_cache_bytes),
         images_(*backend_, options_, [this](std::shared_ptr<Unit> unit) { post_loaded(std::move(unit)); }),
         thread_([this](const std::stop_token& stop) { run(stop); }) {}
@@ -75,8 +75,8 @@ class Engine::Impl {
   void wait_for_inbox(const std::stop_token& stop);
 
   void admit(int slot);
-  void encode(std::size_t sequence);
-  void prefill(std::size_t sequence);
+  void encode(std::size_t index);  // of running_
+  void prefill(std::size_t index);
   void decode();
   // What a sampled token made of a sequence: it goes on, its answer ended, or it failed.
   struct Sampled {
@@ -348,6 +348,7 @@ void Engine::Impl::prefill(std::size_t index) {
 
 void Engine::Impl::decode() {
   std::vector<int> slots;
+  slots.reserve(running_.size());
   for (const UnitPtr& unit : running_) slots.push_back(unit->sequence.slot);
   const std::vector<PlannedRow> plan = decode_rows(slots, std::max(2, backend_->slots()));
   std::vector<DecodeRow> rows;
@@ -506,11 +507,11 @@ std::string Engine::Impl::text_of(std::span<const Token> tokens) const {
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
-Result<std::unique_ptr<Engine>> Engine::start(std::unique_ptr<Backend> backend, EngineOptions options) {
+Result<std::unique_ptr<Engine>> Engine::start(std::unique_ptr<Backend> backend, const EngineOptions& options) {
   if (!backend->has_vision()) {
     return fail(Errc::no_vision, "the model has no vision tower: it can write text, but not describe frames");
   }
-  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(backend), std::move(options))));
+  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(backend), options)));
 }
 
 Result<JobId> Engine::submit(DescribeRequest request, DescribeObserver observer) {

@@ -42,7 +42,7 @@ std::vector<PlannedRow> decode_rows(std::span<const int> decoding_slots, int str
     }
   }
   std::vector<PlannedRow> rows;
-  rows.reserve(static_cast<std::size_t>(last - first + 1));
+  rows.reserve(static_cast<std::size_t>(last) - static_cast<std::size_t>(first) + 1);
   std::size_t next = 0;
   for (int slot = first; slot <= last; ++slot) {
     const bool decoding = next < decoding_slots.size() && decoding_slots[next] == slot;
