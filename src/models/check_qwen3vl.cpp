@@ -200,7 +200,7 @@ Status read_vision_sizes(const KeyReader& keys, ModelInfo& info, VisionSizes& si
   }
   ESCRIBANO_CHECK(keys.absent_or("clip.vision.attention.head_dim", sizes.width / heads));
   ESCRIBANO_CHECK(keys.absent_or("clip.vision.attention.head_count_kv", heads));
-  ESCRIBANO_TRY([[maybe_unused]] const auto side, keys.u32("clip.vision.image_size", 1, 65535));
+  ESCRIBANO_TRY([[maybe_unused]] const auto side, keys.u32("clip.vision.image_size", 1, 8192));
   ESCRIBANO_TRY([[maybe_unused]] const auto projection, keys.u32("clip.vision.projection_dim", 1, max_width));
   ESCRIBANO_TRY([[maybe_unused]] const auto epsilon, keys.f32("clip.vision.attention.layer_norm_epsilon", 0, 0.1f));
   ESCRIBANO_TRY(info.patch_size, keys.u32("clip.vision.patch_size", 1, 64));

@@ -52,6 +52,22 @@ Result<std::vector<std::uint64_t>> uint_list(const JsonObject& object, const cha
   return values;
 }
 
+// Token ids are written as a number or as a list of them.
+Result<std::vector<std::uint64_t>> token_list(const JsonObject& object, const char* key, std::uint32_t vocab_size) {
+  const json* value = object.find(key);
+  if (value == nullptr || value->is_array()) return uint_list(object, key, 16, vocab_size - 1);
+  ESCRIBANO_TRY(const std::uint64_t token, object.required_uint(key, 0, vocab_size - 1));
+  return std::vector<std::uint64_t>{token};
+}
+
+// Keeps what an earlier object said; of a list the first, which is the one that a model is trained to write.
+Status read_token(const JsonObject& object, const char* key, std::uint32_t vocab_size,
+                  std::optional<std::uint32_t>& out) {
+  ESCRIBANO_TRY(const auto tokens, token_list(object, key, vocab_size));
+  if (!out && !tokens.empty()) out = static_cast<std::uint32_t>(tokens.front());
+  return {};
+}
+
 // Which kind of model the folder holds, before any number of it matters.
 Status check_family(const JsonObject& config) {
   if (config.find("quantization") != nullptr || config.find("quantization_config") != nullptr) {
@@ -138,12 +154,9 @@ Status read_text(const JsonObject& config, TextConfig& out) {
   }
   out.tied_head = tied.value_or(false);
   for (const JsonObject* object : {&config, &text}) {
-    if (!out.bos_token)
-      ESCRIBANO_CHECK(read_optional_uint(*object, "bos_token_id", 0, out.vocab_size - 1, out.bos_token));
-    if (!out.eos_token)
-      ESCRIBANO_CHECK(read_optional_uint(*object, "eos_token_id", 0, out.vocab_size - 1, out.eos_token));
-    if (!out.pad_token)
-      ESCRIBANO_CHECK(read_optional_uint(*object, "pad_token_id", 0, out.vocab_size - 1, out.pad_token));
+    ESCRIBANO_CHECK(read_token(*object, "bos_token_id", out.vocab_size, out.bos_token));
+    ESCRIBANO_CHECK(read_token(*object, "eos_token_id", out.vocab_size, out.eos_token));
+    ESCRIBANO_CHECK(read_token(*object, "pad_token_id", out.vocab_size, out.pad_token));
   }
   return {};
 }
@@ -260,14 +273,7 @@ Status read_stop_tokens(const std::filesystem::path& folder, HfConfig& out) {
   if (!document && document.error().code == Errc::not_found) return {};  // optional in a Hugging Face folder
   if (!document) return fail(std::move(document).error());
   const JsonObject object(*document, printable(path));
-  const json* eos = object.find("eos_token_id");
-  if (eos == nullptr) return {};
-  if (!eos->is_array()) {
-    ESCRIBANO_TRY(const std::uint64_t token, object.required_uint("eos_token_id", 0, out.text.vocab_size - 1));
-    out.stop_tokens.push_back(static_cast<std::uint32_t>(token));
-    return {};
-  }
-  ESCRIBANO_TRY(const auto tokens, uint_list(object, "eos_token_id", 16, out.text.vocab_size - 1));
+  ESCRIBANO_TRY(const auto tokens, token_list(object, "eos_token_id", out.text.vocab_size));
   out.stop_tokens.assign(tokens.begin(), tokens.end());
   return {};
 }

@@ -60,6 +60,20 @@ Status check_pre_tokenizer(const JsonObject& tokenizer) {
               tokenizer.where());
 }
 
+// What is done to text before and to tokens after the steps above. llama.cpp composes no Unicode, which matters for few
+// texts only; whatever else a tokenizer does here would be lost.
+Status check_surroundings(const JsonObject& tokenizer) {
+  ESCRIBANO_TRY(const auto normalizer, tokenizer.optional_object("normalizer"));
+  if (normalizer && *tokenizer.find("normalizer") != json{{"type", "NFC"}}) {
+    return fail(Errc::unsupported, "{} is not supported", normalizer->where());
+  }
+  ESCRIBANO_TRY(const auto post_processor, tokenizer.optional_object("post_processor"));
+  if (post_processor && !is_type(*tokenizer.find("post_processor"), "ByteLevel")) {
+    return fail(Errc::unsupported, "{} is not supported: it may add tokens", post_processor->where());
+  }
+  return {};
+}
+
 Status check_model_kind(const JsonObject& model) {
   ESCRIBANO_TRY(const auto type, model.optional_string("type"));
   if (!type || *type != "BPE") {
@@ -275,6 +289,7 @@ Result<HfTokenizer> read_hf_tokenizer(const std::filesystem::path& folder, const
   ESCRIBANO_TRY(const JsonObject model, tokenizer.required_object("model"));
   ESCRIBANO_CHECK(check_model_kind(model));
   ESCRIBANO_CHECK(check_pre_tokenizer(tokenizer));
+  ESCRIBANO_CHECK(check_surroundings(tokenizer));
 
   Vocabulary vocabulary(config.text.vocab_size, printable(path));
   const json* base = model.find("vocab");

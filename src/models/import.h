@@ -19,7 +19,9 @@ enum class WeightType { f16, bf16, f32 };
 
 struct ImportOptions {
   WeightType weights = WeightType::f16;
-  std::string name;  // ModelFiles::name of the result; empty: the name of the folder
+  // ModelFiles::name of the result; empty: the name of the folder. Not part of a model's identity: general.name inside
+  // the files is the name under which they were made first.
+  std::string name;
 };
 
 struct ImportProgress {

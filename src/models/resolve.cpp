@@ -195,19 +195,28 @@ std::optional<fs::path> snapshot_of(const fs::path& repository) {
 }
 
 Result<ModelFiles> from_hub_name(const std::string& name, const ResolveOptions& options) {
+  std::vector<fs::path> folders;
   std::vector<std::string> looked_at;
   if (!options.home.empty()) {
-    const fs::path folder = options.home / "models" / name;
-    if (is_folder(folder)) return from_folder(folder, options, name);
-    looked_at.push_back(printable(folder));
+    folders.push_back(options.home / "models" / name);
+    looked_at.push_back(printable(folders.back()));
   }
   if (!options.hf_hub.empty()) {
     std::string folder_name = "models--" + name;
     folder_name.replace(folder_name.find('/'), 1, "--");
     const fs::path repository = options.hf_hub / folder_name;
-    if (const auto snapshot = snapshot_of(repository)) return from_folder(*snapshot, options, name);
+    if (const auto snapshot = snapshot_of(repository)) folders.push_back(*snapshot);
     looked_at.push_back(printable(repository / "snapshots"));
   }
+  // A download that was cut short must not hide a complete copy elsewhere, but is what to report if there is none.
+  std::optional<Error> incomplete;
+  for (const fs::path& folder : folders) {
+    if (!is_folder(folder)) continue;
+    auto files = from_folder(folder, options, name);
+    if (files || files.error().code != Errc::not_found) return files;
+    if (!incomplete) incomplete = std::move(files).error();
+  }
+  if (incomplete) return fail(*std::move(incomplete));
   return fail(Errc::not_found, "the model {} is not on this machine; looked for a file or folder of that name, {}",
               name, fmt::join(looked_at, ", "));
 }

@@ -167,6 +167,19 @@ TEST(HfConfig, DerivesTheHeadSizeWhereItIsNotGiven) {
   EXPECT_EQ(config->text.head_size, 4u);
 }
 
+// MLX-VLM copies the list of generation_config.json into config.json.
+TEST(HfConfig, TakesTheFirstOfSeveralEndTokens) {
+  const TempFolder folder;
+  TinyModel model;
+  model.config["eos_token_id"] = {8, 10};
+  model.write(folder.path());
+  const auto config = read_hf_config(folder.path());
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->text.eos_token, 8u);
+  model.config["eos_token_id"] = {8, 16};
+  EXPECT_THAT(config_error(model).message, HasSubstr("eos_token_id"));
+}
+
 TEST(HfConfig, RefusesUnknownSettingsOfOurOwn) {
   const TempFolder folder;
   TinyModel().write(folder.path());
@@ -206,6 +219,16 @@ INSTANTIATE_TEST_SUITE_P(
             "PrefixSpace",
             [](TinyModel& model) { model.tokenizer["pre_tokenizer"]["pretokenizers"][1]["add_prefix_space"] = true; },
             Errc::unsupported, "pre-tokenizer"},
+        BadFolder{"LowerCase",
+                  [](TinyModel& model) {
+                    model.tokenizer["normalizer"] = {{"type", "Lowercase"}};
+                  },
+                  Errc::unsupported, "normalizer"},
+        BadFolder{"AddsTokens",
+                  [](TinyModel& model) {
+                    model.tokenizer["post_processor"] = {{"type", "TemplateProcessing"}};
+                  },
+                  Errc::unsupported, "post_processor"},
         BadFolder{"Unigram", [](TinyModel& model) { model.tokenizer["model"]["type"] = "Unigram"; }, Errc::unsupported,
                   "Unigram"},
         BadFolder{"ByteFallback", [](TinyModel& model) { model.tokenizer["model"]["byte_fallback"] = true; },

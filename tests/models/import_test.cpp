@@ -20,8 +20,10 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "models/blake2b.h"
 #include "models/float_convert.h"
 #include "models/gguf.h"
+#include "models/import_cache.h"
 #include "models/tiny_model.h"
 #include "support/temp_folder.h"
 
@@ -134,6 +136,21 @@ TEST_F(Import, TurnsTheDemoModelIntoAPair) {
   EXPECT_EQ(projector.header().tensors().size(), 94u);
   EXPECT_EQ(projector.header().find("clip.vision.is_deepstack_layers")->as_bools(),
             (std::vector<bool>{false, true, false, true, false, false}));
+}
+
+// Both files to the last byte. Whoever changes them on purpose raises importer_version, or old imports live on in
+// everybody's cache.
+TEST_F(Import, MakesTheSamePairOfTheDemoModelAsEver) {
+  const auto files = import_folder(demo_folder, cache(), {WeightType::f16, "demo"});
+  ASSERT_TRUE(files) << files.error().message;
+  const auto digest = [](const fs::path& path) {
+    Blake2b hash;
+    hash.update(read_bytes(path));
+    return hash.hex_digest();
+  };
+  EXPECT_EQ(importer_version, 1);
+  EXPECT_EQ(digest(files->model), "a9c6e335c6cd4dd095ef57f12fa68fac421c3cd4656c254b8d749b48d4b3b8e6");
+  EXPECT_EQ(digest(files->projector), "00c95160c41dca5d694bbe38e1fb3dc1aed41318b9f86aa2ee9c6b67e63c0da7");
 }
 
 TEST_F(Import, KeepsTheValuesOfEveryKindOfTensor) {

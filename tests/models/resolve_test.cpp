@@ -149,6 +149,13 @@ TEST_F(Resolve, LooksForHubNamesAtHomeFirst) {
   EXPECT_EQ(files->name, "org/name");
 }
 
+TEST_F(Resolve, DoesNotLetAnIncompleteDownloadHideACompleteCopy) {
+  fs::remove(huggingface_folder("home/models/org/name") / "model.safetensors");
+  EXPECT_THAT(error_of("org/name").message, HasSubstr("has no weights"));
+  const fs::path model = file("hub/models--org--name/snapshots/abc/q.gguf");
+  EXPECT_EQ(resolve_model("org/name", options_)->model, model);
+}
+
 TEST_F(Resolve, FollowsTheMainReferenceOfTheHuggingFaceCache) {
   file("hub/models--org--name/snapshots/aaa/one.gguf");
   file("hub/models--org--name/snapshots/bbb/two.gguf");

@@ -52,7 +52,7 @@ struct BadHeader {
   Errc code;
   const char* message;
 
-  friend void PrintTo(const BadHeader& header, std::ostream* out) { *out << header.title; }
+  friend void PrintTo(const BadHeader& bad, std::ostream* out) { *out << bad.title; }
 };
 
 class SafetensorsRefuses : public testing::TestWithParam<BadHeader> {};

@@ -37,6 +37,7 @@ TinyModel::TinyModel() {
                      {"id": 10, "content": "<|im_end|>", "special": true},
                      {"id": 11, "content": "<|box|>", "special": false},
                      {"id": 12, "content": "<tool>", "special": false}],
+    "normalizer": {"type": "NFC"}, "post_processor": {"type": "ByteLevel", "trim_offsets": false},
     "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
       {"type": "Split", "pattern": {"Regex": "PATTERN"}, "behavior": "Isolated", "invert": false},
       {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}]},
