@@ -243,41 +243,51 @@ void add_describe_command(CLI::App& app, const Environment& environment, ExitCod
       "one\n"
       "JSON object a line, or readable text on a terminal. Exit code 3: some images could not be described.\n\n"
       "Example:\n  escribano describe --json screenshots/*.png > frames.ndjson");
-  command->add_option("IMAGE", arguments->images, "JPEG, PNG or WebP files")->required();
+  command->add_option("IMAGE", arguments->images, "JPEG, PNG or WebP files")->required()->option_text("FILE...");
   command->add_flag("--json", arguments->json, "One JSON object a line, also on a terminal");
   command->add_flag("--text", arguments->text, "Readable text, also into a file or pipe")->excludes("--json");
   command
       ->add_option("--strategy", arguments->strategy,
                    "parallel: each image in a sequence of its own, the text never depends on the others;\n"
-                   "interleaved: several labelled images in one prompt")
+                   "interleaved: several labelled images in one prompt (default: parallel)")
       ->check(CLI::IsMember({"parallel", "interleaved"}))
-      ->capture_default_str();
+      ->option_text("parallel|interleaved");
   command->add_option("--batch-size", arguments->batch_size, "Images at once (default: 4, or ESCRIBANO_VLM_BATCH_SIZE)")
-      ->check(CLI::Range(1, 255));
+      ->check(CLI::Range(1, 255))
+      ->option_text("N");
   command
       ->add_option("--model", arguments->model,
                    "A .gguf file, a model folder, a hub name, or 'demo' (default: ESCRIBANO_VLM_MODEL)")
       ->option_text("MODEL");
-  command->add_option("--mmproj", arguments->projector, "The projector of a .gguf model, if not beside it");
+  command->add_option("--mmproj", arguments->projector, "The projector of a .gguf model, if not beside it")
+      ->option_text("FILE");
   command->add_option("--prompt-file", arguments->prompt_file, "Ask this instead of the built-in prompt")
-      ->check(CLI::ExistingFile);
+      ->check(CLI::ExistingFile)
+      ->option_text("FILE");
   command->add_option("--timestamps", arguments->timestamps, "Seconds of each image, separated by commas")
       ->delimiter(',')
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->option_text("T,T,...");
   command
-      ->add_option("--max-tokens", arguments->max_tokens,
-                   "Longest answer, in tokens: of an image (parallel; default 500) or of a batch (interleaved; 2000)")
-      ->check(CLI::Range(1, 1'000'000));
+      ->add_option(
+          "--max-tokens", arguments->max_tokens,
+          "Longest answer in tokens: of an image (parallel; default: 500)\nor of a batch (interleaved; default: 2000)")
+      ->check(CLI::Range(1, 1'000'000))
+      ->option_text("N");
   command
       ->add_option("--max-image-tokens", arguments->max_image_tokens,
                    "Shrink images to this many tokens (default: the model's own limit)")
-      ->check(CLI::Range(4, 65536));
-  command->add_option("--temperature", arguments->temperature, "0 always takes the likeliest word")
+      ->check(CLI::Range(4, 65536))
+      ->option_text("N");
+  command
+      ->add_option("--temperature", arguments->temperature,
+                   "Above 0 the likeliest word is not always taken (default: 0)")
       ->check(CLI::Range(0.0, 10.0))
-      ->capture_default_str();
-  command->add_option("--seed", arguments->seed, "For temperatures above 0")->capture_default_str();
+      ->option_text("T");
+  command->add_option("--seed", arguments->seed, "For temperatures above 0 (default: 0)")->option_text("N");
   command->add_option("--threads", arguments->threads, "Compute threads (default: one for each processor)")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(1, 1024))
+      ->option_text("N");
   command->add_flag("--unconstrained", arguments->unconstrained, "Let the model leave the answer format");
   command->add_flag("-v,--verbose", arguments->verbose, "Log what happens to standard error");
   command->callback([arguments, environment, &exit_code] {

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/openmp_wait.h"
 
@@ -13,11 +14,17 @@ int main(int argc, char** argv) {
   CLI::App app("Turns screen recordings into structured descriptions and summaries, on this machine alone.",
                "escribano");
   app.set_version_flag("--version", "escribano " ESCRIBANO_VERSION);
-  app.require_subcommand(1);
   app.footer("'escribano COMMAND --help' shows the options of a command and an example.");
   ExitCode exit_code = ExitCode::done;
   escribano::cli::add_describe_command(app, escribano::cli::process_environment(), exit_code);
+  // CLI11 says only that a command is missing, whatever was typed in its place.
+  if (argc < 2 || (argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr)) {
+    fmt::print(stderr, "escribano: {}\nTry 'escribano --help'.\n",
+               argc < 2 ? "which command?" : fmt::format("there is no command '{}'", escribano::printable(argv[1])));
+    return static_cast<int>(ExitCode::usage);
+  }
   try {
+    app.require_subcommand(1);
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
     return app.exit(request);

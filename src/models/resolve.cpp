@@ -150,7 +150,7 @@ Result<ModelFiles> from_folder(const fs::path& folder, const ResolveOptions& opt
                 printable(folder));
   }
   const fs::path root = !options.import_root.empty() ? options.import_root
-                        : !options.home.empty()      ? options.home / "imports"
+                        : !options.home.empty()      ? options.home / "cache"
                                                      : fs::path();
   if (root.empty()) {
     return fail(Errc::invalid_argument, "{} must be imported, but no folder for imported models is known",

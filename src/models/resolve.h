@@ -14,11 +14,11 @@ namespace escribano {
 // Where to look. The library never reads the environment: the caller passes what it found there. Empty paths are
 // skipped.
 struct ResolveOptions {
-  std::filesystem::path home;         // $ESCRIBANO_HOME: hub models under models/ORG/NAME, imports under imports/
+  std::filesystem::path home;         // $ESCRIBANO_HOME: hub models under models/ORG/NAME, imports under cache/
   std::filesystem::path hf_hub;       // the Hugging Face cache: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub
   std::filesystem::path demo_folder;  // what the name "demo" stands for
   std::filesystem::path projector;    // projector given by the user; empty: looked for beside the model
-  std::filesystem::path import_root;  // where imported folders go; empty: home/imports
+  std::filesystem::path import_root;  // where imported folders go; empty: home/cache
   ImportOptions import;               // its name is replaced by the model's
   ImportProgressCallback progress;    // of an import, should one be needed
 };

@@ -13,7 +13,7 @@ using Json = nlohmann::ordered_json;
 double rounded(double ms) { return std::round(ms * 1000) / 1000; }
 
 Json to_json(const FrameStats& stats) {
-  return {
+  Json json = {
       {"prompt_tokens", stats.prompt_tokens},
       {"generation_tokens", stats.generation_tokens},
       {"image_tokens", stats.image_tokens},
@@ -23,10 +23,12 @@ Json to_json(const FrameStats& stats) {
       {"encode_ms", rounded(stats.encode_ms)},
       {"prefill_ms", rounded(stats.prefill_ms)},
       {"decode_ms", rounded(stats.decode_ms)},
-      {"finish_reason", stats.finish_reason},
       {"attempts", stats.attempts},
       {"reused", stats.reused},
   };
+  // A frame that never came to an answer has no way in which it ended.
+  if (stats.attempts > 0) json["finish_reason"] = stats.finish_reason;
+  return json;
 }
 
 // A whole number of seconds is written without a fraction, as clients send it.

@@ -20,7 +20,7 @@ struct FrameStats {
   double encode_ms = 0;
   double prefill_ms = 0;
   double decode_ms = 0;
-  std::string finish_reason = "stop";  // stop, length, loop, cancelled
+  std::string finish_reason = "stop";  // stop, length, loop, cancelled; left out where there was no attempt
   int attempts = 1;
   std::string reused = "none";  // none, cache, duplicate
 };

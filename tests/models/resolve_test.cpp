@@ -122,7 +122,7 @@ TEST_F(Resolve, ImportsAHuggingFaceFolder) {
   const auto files = resolve_model(folder.string(), options_);
   ASSERT_TRUE(files) << files.error().message;
   EXPECT_EQ(files->name, "some-model");
-  EXPECT_EQ(files->model.parent_path().parent_path(), options_.home / "imports");
+  EXPECT_EQ(files->model.parent_path().parent_path(), options_.home / "cache");
   EXPECT_TRUE(check_model(*files));
 }
 

@@ -18,7 +18,7 @@ TEST(EncodeFrameResult, HasTheSevenKeysInOrderAndNothingThatDoesNotApply) {
       R"({"index":3,"timestamp":42.5,"imagePath":"/f.png","description":"A \"page\" \u00e9","activity":"reading",)"
       R"("apps":["Chrome"],"topics":[],"stats":{"prompt_tokens":0,"generation_tokens":0,"image_tokens":0,)"
       R"("image_width_px":0,"image_height_px":0,"load_ms":0.0,"encode_ms":0.0,"prefill_ms":0.0,"decode_ms":0.0,)"
-      R"("finish_reason":"stop","attempts":1,"reused":"none"}})");
+      R"("attempts":1,"reused":"none","finish_reason":"stop"}})");
 }
 
 TEST(EncodeFrameResult, AWholeTimestampStaysWhole) {
@@ -32,6 +32,8 @@ TEST(EncodeFrameResult, FailedAndUnparsedFramesSayWhy) {
   failed.error = Error{Errc::not_found, "/x.png: No such file"};
   EXPECT_NE(encode(failed).find(R"("error":{"code":"not_found","message":"/x.png: No such file"})"), std::string::npos);
   EXPECT_NE(encode(failed).find(R"("activity":"unknown")"), std::string::npos);
+  failed.stats.attempts = 0;
+  EXPECT_EQ(encode(failed).find("finish_reason"), std::string::npos);
   FrameResult unparsed;
   unparsed.raw_response = "I see a screen.";
   EXPECT_NE(encode(unparsed).find(R"("raw_response":"I see a screen.")"), std::string::npos);
