@@ -25,7 +25,7 @@ struct ResolveOptions {
 
 // `name` is, in this order:
 //   "demo"                    the demo model;
-//   a path to a .gguf file    the language model; its projector lies beside it (a .gguf file with "mmproj" in its name);
+//   a path to a .gguf file    the language model; its projector lies beside it (a .gguf with "mmproj" in its name);
 //   a path to a folder        with a GGUF pair, or in Hugging Face's layout, which is imported on first use;
 //   "org/name"                a folder home/models/org/name, else the repository in the Hugging Face cache: the
 //                             snapshot that refs/main names, else the newest.
