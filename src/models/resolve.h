@@ -33,7 +33,7 @@ struct ResolveOptions {
 // where a GGUF model has none. Nothing is downloaded.
 //
 // Fails with not_found and the list of places that were looked at, invalid_argument where several files could be meant
-// (named) or `name` is empty or no possible hub name, and with what import_folder says. Blocks.
+// (named) or `name` is empty, unsupported for a file that is no .gguf, and with what import_folder says. Blocks.
 Result<ModelFiles> resolve_model(std::string_view name, const ResolveOptions& options);
 
 }  // namespace escribano
