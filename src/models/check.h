@@ -14,8 +14,8 @@
 
 namespace escribano::models {
 
-// Reads metadata of one file in the exact types that llama.cpp and libmtmd insist on. Every failure is model_invalid and
-// names file and key.
+// Reads metadata of one file in the exact types that llama.cpp and libmtmd insist on. Every failure is model_invalid
+// and names file and key.
 class KeyReader {
  public:
   KeyReader(const GgufHeader& header, std::string what) : header_(&header), what_(std::move(what)) {}

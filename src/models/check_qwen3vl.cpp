@@ -1,6 +1,6 @@
 // What llama.cpp (src/models/qwen3vl.cpp, src/llama-model.cpp, src/llama-vocab.cpp) and libmtmd (tools/mtmd/clip.cpp,
-// tools/mtmd/models/qwen3vl.cpp) take for granted of a qwen3vl pair. Some of it they check themselves and fail; what they
-// assert, divide by or dereference must not reach them.
+// tools/mtmd/models/qwen3vl.cpp) take for granted of a qwen3vl pair. Some of it they check themselves and fail; what
+// they assert, divide by or dereference must not reach them.
 
 #include <cmath>
 #include <limits>
@@ -310,10 +310,10 @@ class VisionTensors {
     return vector(name + ".bias", rows);
   }
 
-  const KeyReader& keys_;
+  KeyReader keys_;
   TensorChecker tensors_;
-  const ModelInfo& info_;
-  const VisionSizes& sizes_;
+  ModelInfo info_;  // what was found out so far
+  VisionSizes sizes_;
   std::unordered_set<std::string> expected_;
   std::uint32_t deepstack_count_ = 0;
 };

@@ -1,7 +1,7 @@
 #pragma once
 
-// Reading the container of GGUF files (versions 2 and 3, little-endian): metadata and where each tensor lies. Nothing in
-// a file is believed: what would make llama.cpp or libmtmd abort the process must be found here first. Format:
+// Reading the container of GGUF files (versions 2 and 3, little-endian): metadata and where each tensor lies. Nothing
+// in a file is believed: what would make llama.cpp or libmtmd abort the process must be found here first. Format:
 // ggml's docs/gguf.md.
 
 #include <cstddef>

@@ -17,8 +17,8 @@
 
 namespace escribano::models {
 
-// The header of a file to be: metadata in the order of the calls, then the tensors in the order in which their data will
-// follow. Keys and tensor names must not repeat, and tensor shapes must be ones that GgufHeader::parse accepts.
+// The header of a file to be: metadata in the order of the calls, then the tensors in the order in which their data
+// will follow. Keys and tensor names must not repeat, and tensor shapes must be ones that GgufHeader::parse accepts.
 class GgufBuilder {
  public:
   void add_u32(std::string_view key, std::uint32_t value);

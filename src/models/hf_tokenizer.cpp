@@ -113,8 +113,8 @@ class Vocabulary {
         return fail(Errc::corrupt, "{}: an added token lacks its content", where_);
       }
       const auto& content = text.get_ref<const std::string&>();
-      // llama.cpp matches control tokens only where the caller asks for it; "<|...|>" is markup in this family even where
-      // it is not listed as special.
+      // llama.cpp matches control tokens only where the caller asks for it; "<|...|>" is markup in this family even
+      // where it is not listed as special.
       const bool markup = content.starts_with("<|") && content.ends_with("|>");
       ESCRIBANO_CHECK(add(content, entry.value("id", json()),
                           special.get<bool>() || markup ? TokenType::control : TokenType::user_defined));
@@ -168,8 +168,8 @@ class Vocabulary {
   HfTokenizer result_;
 };
 
-// Byte-level text has no spaces, and GGUF separates the halves of a merge by one: where a file has a space all the same,
-// the byte-level letter for it is meant.
+// Byte-level text has no spaces, and GGUF separates the halves of a merge by one: where a file has a space all the
+// same, the byte-level letter for it is meant.
 std::string byte_level(std::string_view part) {
   std::string out;
   for (const char c : part) {

@@ -112,7 +112,7 @@ void add_vision_metadata(GgufBuilder& out, const HfConfig& config) {
 class Importer {
  public:
   Importer(const SafetensorsFolder& weights, const TensorPlan& plan, const ImportReporter& reporter)
-      : weights_(weights), reporter_(reporter) {
+      : weights_(&weights), reporter_(&reporter) {
     for (const auto* tensors : {&plan.text, &plan.vision}) {
       for (const PlannedTensor& tensor : *tensors) {
         if (tensor.slice == 0) total_bytes_ += tensor.source.tensor->size_bytes;  // both slices share one source
@@ -129,11 +129,11 @@ class Importer {
   Status write_plain(GgufWriter& out, const PlannedTensor& tensor);
   Status write_patch_slice(GgufWriter& out, const PlannedTensor& tensor);
   void drop(const PlannedTensor& tensor, std::size_t at, std::size_t size) const {
-    weights_.shards()[tensor.source.shard].file.drop(tensor.source.tensor->begin + at, size);
+    weights_->shards()[tensor.source.shard].file.drop(tensor.source.tensor->begin + at, size);
   }
 
-  const SafetensorsFolder& weights_;
-  const ImportReporter& reporter_;
+  const SafetensorsFolder* weights_;
+  const ImportReporter* reporter_;
   std::uint64_t total_bytes_ = 0;  // of the source, as are the next two
   std::uint64_t checked_bytes_ = 0;
   std::uint64_t written_bytes_ = 0;
@@ -141,7 +141,7 @@ class Importer {
 };
 
 Status Importer::check_values(PlannedTensor& tensor) {
-  const auto data = weights_.data(tensor.source);
+  const auto data = weights_->data(tensor.source);
   const Dtype dtype = tensor.source.tensor->dtype;
   bool exceeds_half = false;
   for (std::size_t at = 0; at < data.size(); at += chunk_bytes) {
@@ -150,11 +150,11 @@ Status Importer::check_values(PlannedTensor& tensor) {
     drop(tensor, at, size);
     if (range.has_nan) {
       return fail(Errc::corrupt, "{}: tensor {} holds values that are not numbers (NaN)",
-                  weights_.shards()[tensor.source.shard].file_name, to_valid_utf8(tensor.source.tensor->name));
+                  weights_->shards()[tensor.source.shard].file_name, to_valid_utf8(tensor.source.tensor->name));
     }
     exceeds_half = exceeds_half || range.exceeds_half;
     checked_bytes_ += size;
-    ESCRIBANO_CHECK(reporter_.report(ImportProgress::Stage::checking, checked_bytes_, total_bytes_));
+    ESCRIBANO_CHECK(reporter_->report(ImportProgress::Stage::checking, checked_bytes_, total_bytes_));
   }
   if (exceeds_half && !tensor.type_is_fixed && tensor.type == GgmlType::f16) {
     tensor.type = dtype == Dtype::f32 ? GgmlType::f32 : GgmlType::bf16;
@@ -171,7 +171,7 @@ Status Importer::settle_types(std::vector<PlannedTensor>& tensors) {
 }
 
 Status Importer::write_plain(GgufWriter& out, const PlannedTensor& tensor) {
-  const auto data = weights_.data(tensor.source);
+  const auto data = weights_->data(tensor.source);
   const Dtype dtype = tensor.source.tensor->dtype;
   for (std::size_t at = 0; at < data.size(); at += chunk_bytes) {
     const std::size_t size = std::min(chunk_bytes, data.size() - at);
@@ -180,14 +180,14 @@ Status Importer::write_plain(GgufWriter& out, const PlannedTensor& tensor) {
     drop(tensor, at, size);
     ESCRIBANO_CHECK(out.append(buffer_));
     written_bytes_ += size;
-    ESCRIBANO_CHECK(reporter_.report(ImportProgress::Stage::writing, written_bytes_, total_bytes_));
+    ESCRIBANO_CHECK(reporter_->report(ImportProgress::Stage::writing, written_bytes_, total_bytes_));
   }
   return {};
 }
 
 // Picks the elements of one time slice, output channel by output channel, in the order [channel][row][column].
 Status Importer::write_patch_slice(GgufWriter& out, const PlannedTensor& tensor) {
-  const auto data = weights_.data(tensor.source);
+  const auto data = weights_->data(tensor.source);
   const Dtype dtype = tensor.source.tensor->dtype;
   const std::size_t element = element_bytes(dtype);
   const std::size_t area = static_cast<std::size_t>(tensor.dims[0] * tensor.dims[1]);
@@ -210,7 +210,7 @@ Status Importer::write_patch_slice(GgufWriter& out, const PlannedTensor& tensor)
     ESCRIBANO_CHECK(out.append(buffer_));
   }
   written_bytes_ += data.size() / slices;
-  return reporter_.report(ImportProgress::Stage::writing, written_bytes_, total_bytes_);
+  return reporter_->report(ImportProgress::Stage::writing, written_bytes_, total_bytes_);
 }
 
 Status Importer::write(const std::filesystem::path& path, const GgufBuilder& header,

@@ -13,7 +13,7 @@
 namespace escribano {
 
 // Element type of the matrices in the result. Half precision holds every trained weight of a bfloat16 model exactly but
-// for the very small ones, and is what llama.cpp computes fastest with on most processors. A matrix with values beyond
+// for the very small ones, and every backend of llama.cpp has kernels for it. A matrix with values beyond
 // half precision's range keeps its own type.
 enum class WeightType { f16, bf16, f32 };
 
@@ -36,18 +36,18 @@ struct ImportProgress {
   std::uint64_t total_bytes = 0;
 };
 
-// Called on the thread that imports, about every 16 MiB. Returning false stops the import: import_folder then fails with
-// cancelled and leaves nothing behind.
+// Called on the thread that imports, about every 16 MiB. Returning false stops the import: import_folder then fails
+// with cancelled and leaves nothing behind.
 using ImportProgressCallback = std::function<bool(const ImportProgress&)>;
 
 // The pair made of `folder`, in a folder of its own below `cache_root` (created if need be). The first call for some
 // contents writes the pair, later calls find it. Contents are recognised by a BLAKE2b digest of the configuration,
-// tokenizer and weight files, of the weight type and of the importer's version, never by path or name: a folder that was
-// edited is imported anew, one that was moved is not. The digest of a weight file is remembered with the file's device,
-// inode, size and times of change, so gigabytes are read only once.
+// tokenizer and weight files, of the weight type and of the importer's version, never by path or name: a folder that
+// was edited is imported anew, one that was moved is not. The digest of a weight file is remembered with the file's
+// device, inode, size and times of change, so gigabytes are read only once.
 //
-// Two processes or threads may import the same folder at once: one works, the other waits and takes its result. Whatever
-// goes wrong (cancelled, disk full, killed) no half-written file is ever taken for a model. Memory stays flat.
+// Two processes or threads may import the same folder at once: one works, the other waits and takes its result.
+// Whatever goes wrong (cancelled, disk full, killed) no half-written file is ever taken for a model. Memory stays flat.
 //
 // Fails with not_found where the folder or a part of it is missing, no_vision for text models, unsupported for other
 // families, tokenizers and quantised weights, corrupt where the parts contradict each other or hold NaN, not_permitted

@@ -9,11 +9,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "models/import.h"
 #include "models/safetensors.h"
 
@@ -25,12 +26,12 @@ inline constexpr int importer_version = 1;
 // Reports progress and says whether to go on.
 class ImportReporter {
  public:
-  explicit ImportReporter(const ImportProgressCallback& callback) : callback_(callback) {}
+  explicit ImportReporter(ImportProgressCallback callback) : callback_(std::move(callback)) {}
   // Fails with cancelled where the caller wants to stop.
   Status report(ImportProgress::Stage stage, std::uint64_t done_bytes, std::uint64_t total_bytes) const;
 
  private:
-  const ImportProgressCallback& callback_;
+  ImportProgressCallback callback_;
 };
 
 class ImportCache {

@@ -15,8 +15,8 @@ using namespace models;
 
 constexpr std::uint32_t any = 0xFFFFFFFF;
 
-// What holds for every language model whatever its architecture: llama.cpp maps the file, and its buffers must be aligned
-// as ggml's are; and a model in several files cannot be checked by one of them.
+// What holds for every language model whatever its architecture: llama.cpp maps the file, and its buffers must be
+// aligned as ggml's are; and a model in several files cannot be checked by one of them.
 Status check_container(const GgufFile& file, const std::string& what) {
   const GgufHeader& header = file.header();
   if (header.alignment() < 32) {

@@ -66,8 +66,8 @@ Result<GgufFiles> list_gguf(const fs::path& folder) {
   return files;
 }
 
-// The stem without "mmproj" and without what only says how precise the weights are: two files that differ in nothing else
-// hold the same network.
+// The stem without "mmproj" and without what only says how precise the weights are: two files that differ in nothing
+// else hold the same network.
 std::string network_name(const fs::path& path) {
   std::string stem = lower(path.stem().native());
   std::string word;

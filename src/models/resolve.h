@@ -25,7 +25,7 @@ struct ResolveOptions {
 
 // `name` is, in this order:
 //   "demo"                    the demo model;
-//   a path to a .gguf file    the language model; its projector lies beside it (a .gguf file with "mmproj" in its name);
+//   a path to a .gguf file    the language model; its projector lies beside it (a .gguf with "mmproj" in its name);
 //   a path to a folder        with a GGUF pair, or in Hugging Face's layout, which is imported on first use;
 //   "org/name"                a folder home/models/org/name, else the repository in the Hugging Face cache: the
 //                             snapshot that refs/main names, else the newest.
@@ -33,7 +33,7 @@ struct ResolveOptions {
 // where a GGUF model has none. Nothing is downloaded.
 //
 // Fails with not_found and the list of places that were looked at, invalid_argument where several files could be meant
-// (named) or `name` is empty or no possible hub name, and with what import_folder says. Blocks.
+// (named) or `name` is empty, unsupported for a file that is no .gguf, and with what import_folder says. Blocks.
 Result<ModelFiles> resolve_model(std::string_view name, const ResolveOptions& options);
 
 }  // namespace escribano

@@ -1,7 +1,8 @@
 #pragma once
 
-// Reading Hugging Face's safetensors files. Everything in a file is taken as hostile: each number is checked against the
-// file before memory is asked for because of it. Format: 8 bytes little-endian header length N, N bytes of JSON, data.
+// Reading Hugging Face's safetensors files. Everything in a file is taken as hostile: each number is checked against
+// the file before memory is asked for because of it. Format: 8 bytes little-endian header length N, N bytes of JSON,
+// data.
 
 #include <cstddef>
 #include <cstdint>

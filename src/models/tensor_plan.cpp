@@ -61,7 +61,7 @@ using Shape = std::vector<std::uint64_t>;
 
 class Planner {
  public:
-  Planner(const HfConfig& config, GgmlType matrix_type) : config_(config), matrix_type_(matrix_type) {}
+  Planner(const HfConfig& config, GgmlType matrix_type) : config_(&config), matrix_type_(matrix_type) {}
 
   Status index(const SafetensorsFolder& weights);
   void plan_text();
@@ -80,7 +80,7 @@ class Planner {
   void vision_layer(std::uint32_t layer);
   void patch_kernel();
 
-  const HfConfig& config_;
+  const HfConfig* config_;
   GgmlType matrix_type_;
   std::map<std::string, SafetensorsFolder::Entry> sources_;
   std::map<std::string, bool> used_;
@@ -161,7 +161,7 @@ void Planner::norm(const std::string& source, const std::string& name, std::uint
 }
 
 void Planner::text_layer(std::uint32_t layer) {
-  const TextConfig& text = config_.text;
+  const TextConfig& text = config_->text;
   const std::string from = fmt::format("model.language_model.layers.{}.", layer);
   const std::string to = fmt::format("blk.{}.", layer);
   const std::uint64_t query = std::uint64_t{text.heads} * text.head_size;
@@ -181,7 +181,7 @@ void Planner::text_layer(std::uint32_t layer) {
 }
 
 void Planner::plan_text() {
-  const TextConfig& text = config_.text;
+  const TextConfig& text = config_->text;
   auto& out = plan_.text;
   matrix(out, "model.language_model.embed_tokens.weight", "token_embd.weight", text.vocab_size, text.hidden);
   vector(out, "model.language_model.norm.weight", "output_norm.weight", text.hidden);
@@ -194,7 +194,7 @@ void Planner::plan_text() {
 }
 
 void Planner::patch_kernel() {
-  const VisionConfig& vision = config_.vision;
+  const VisionConfig& vision = config_->vision;
   const std::uint64_t px = vision.patch_px;
   const Shape channels_first = {vision.hidden, 3, 2, px, px};
   const Shape channels_last = {vision.hidden, 2, px, px, 3};
@@ -215,7 +215,7 @@ void Planner::patch_kernel() {
 }
 
 void Planner::vision_layer(std::uint32_t layer) {
-  const VisionConfig& vision = config_.vision;
+  const VisionConfig& vision = config_->vision;
   const std::string from = fmt::format("model.visual.blocks.{}.", layer);
   const std::string to = fmt::format("v.blk.{}.", layer);
   const std::uint64_t width = vision.hidden;
@@ -228,7 +228,7 @@ void Planner::vision_layer(std::uint32_t layer) {
 }
 
 void Planner::plan_vision() {
-  const VisionConfig& vision = config_.vision;
+  const VisionConfig& vision = config_->vision;
   const std::uint64_t width = vision.hidden;
   const std::uint64_t merged = width * vision.merge * vision.merge;
   patch_kernel();
@@ -236,7 +236,7 @@ void Planner::plan_vision() {
   matrix(plan_.vision, "model.visual.pos_embed.weight", "v.position_embd.weight", vision.positions, width, true);
   norm("model.visual.merger.norm", "v.post_ln", width);
   linear("model.visual.merger.linear_fc1", "mm.0", merged, merged);
-  linear("model.visual.merger.linear_fc2", "mm.2", config_.text.hidden, merged);
+  linear("model.visual.merger.linear_fc2", "mm.2", config_->text.hidden, merged);
   for (std::uint32_t layer = 0; layer < vision.layers; ++layer) vision_layer(layer);
   for (std::size_t i = 0; i < vision.deepstack.size(); ++i) {
     // The list counts mergers, GGUF names them by the layer that feeds them.
@@ -244,7 +244,7 @@ void Planner::plan_vision() {
     const std::string to = fmt::format("v.deepstack.{}.", vision.deepstack[i]);
     norm(from + "norm", to + "norm", merged);
     linear(from + "linear_fc1", to + "fc1", merged, merged);
-    linear(from + "linear_fc2", to + "fc2", config_.text.hidden, merged);
+    linear(from + "linear_fc2", to + "fc2", config_->text.hidden, merged);
   }
 }
 

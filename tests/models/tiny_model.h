@@ -27,8 +27,8 @@ inline std::string read_bytes(const std::filesystem::path& path) {
 // A safetensors file with this header text, however wrong it is.
 std::string safetensors_bytes(std::string_view header, std::string_view data);
 
-// A folder of the Qwen3-VL family small enough to look at: 2 + 2 layers, 8 wide, 16 tokens. Change what a test is about,
-// then write it.
+// A folder of the Qwen3-VL family small enough to look at: 2 + 2 layers, 8 wide, 16 tokens. Change what a test is
+// about, then write it.
 class TinyModel {
  public:
   struct Tensor {
