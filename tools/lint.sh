@@ -17,6 +17,7 @@ third_party='
   ^nlohmann/                                     models protocol cli
   ^(jpeglib|jerror|png|pngconf)\.h$|^webp/       image
   ^xxhash\.h$                                    image
+  ^openssl/                                      models
   ^(llama|mtmd|ggml|gguf)[a-z0-9-]*\.h$          engine/llama
   ^CLI/                                          cli
   ^(gtest|gmock|benchmark)/                      (tests and bench)

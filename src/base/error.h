@@ -73,5 +73,7 @@ template <class... Args>
   decl = *std::move(tmp)
 #define ESCRIBANO_TRY(decl, expr) ESCRIBANO_TRY_(ESCRIBANO_CONCAT(try_result_, __LINE__), decl, expr)
 // The same for a Status.
-#define ESCRIBANO_CHECK(expr) \
-  if (auto check_result = (expr); !check_result) return ::escribano::fail(std::move(check_result).error())
+#define ESCRIBANO_CHECK(expr)                                                                                 \
+  do {                                                                                                        \
+    if (auto check_result = (expr); !check_result) return ::escribano::fail(std::move(check_result).error()); \
+  } while (false)

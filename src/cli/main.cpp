@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <exception>
+#include <utility>
 
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
@@ -18,7 +19,8 @@ int main(int argc, char** argv) {
   ExitCode exit_code = ExitCode::done;
   escribano::cli::add_describe_command(app, escribano::cli::process_environment(), exit_code);
   // CLI11 says only that a command is missing, whatever was typed in its place.
-  if (argc < 2 || (argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr)) {
+  const auto named_first = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
+  if (argc < 2 || (argv[1][0] != '-' && std::as_const(app).get_subcommands(named_first).empty())) {
     fmt::print(stderr, "escribano: {}\nTry 'escribano --help'.\n",
                argc < 2 ? "which command?" : fmt::format("there is no command '{}'", escribano::printable(argv[1])));
     return static_cast<int>(ExitCode::usage);

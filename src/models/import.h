@@ -41,7 +41,7 @@ struct ImportProgress {
 using ImportProgressCallback = std::function<bool(const ImportProgress&)>;
 
 // The pair made of `folder`, in a folder of its own below `cache_root` (created if need be). The first call for some
-// contents writes the pair, later calls find it. Contents are recognised by a BLAKE2b digest of the configuration,
+// contents writes the pair, later calls find it. Contents are recognised by a SHA-256 digest of the configuration,
 // tokenizer and weight files, of the weight type and of the importer's version, never by path or name: a folder that
 // was edited is imported anew, one that was moved is not. The digest of a weight file is remembered with the file's
 // device, inode, size and times of change, so gigabytes are read only once.

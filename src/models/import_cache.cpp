@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "models/blake2b.h"
+#include "models/sha256.h"
 #include "models/hf_config.h"
 #include "models/hf_tokenizer.h"
 #include "models/json_checks.h"
@@ -73,7 +73,7 @@ json to_json(const FileIdentity& identity) {
 }
 
 std::string digest_of(std::string_view text) {
-  Blake2b hash;
+  Sha256 hash;
   hash.update(text);
   return hash.hex_digest();
 }
@@ -114,7 +114,7 @@ class DigestMemory {
 
 Result<std::string> read_digest(const SafetensorsFile& file, std::uint64_t& done, std::uint64_t total,
                                 const ImportReporter& reporter) {
-  Blake2b hash;
+  Sha256 hash;
   const auto bytes = file.file_bytes();
   for (std::size_t at = 0; at < bytes.size(); at += chunk_bytes) {
     const std::size_t size = std::min(chunk_bytes, bytes.size() - at);
@@ -128,7 +128,7 @@ Result<std::string> read_digest(const SafetensorsFile& file, std::uint64_t& done
 
 // What of a folder besides the weights ends up in the pair.
 Result<std::string> small_files_digest(const std::filesystem::path& folder) {
-  Blake2b hash;
+  Sha256 hash;
   const auto add = [&](const char* name) -> Status {
     auto text = read_text_file(folder / name, max_small_file_bytes);
     if (!text && text.error().code == Errc::not_found) return {};
@@ -159,7 +159,7 @@ Result<std::optional<std::string>> ImportCache::key(const std::filesystem::path&
                                                     const SafetensorsFolder& weights, WeightType type, bool known_only,
                                                     const ImportReporter& reporter) const {
   ESCRIBANO_TRY(const std::string small_files, small_files_digest(folder));
-  Blake2b hash;
+  Sha256 hash;
   hash.update(fmt::format("escribano import {}\n{}\n{}\n", importer_version, static_cast<int>(type), small_files));
   const DigestMemory memory(root_);
   std::uint64_t done = 0;

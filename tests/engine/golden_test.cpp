@@ -33,7 +33,8 @@ struct GoldenCase {
 std::vector<GoldenCase> golden_cases() {
   const auto text = read_text_file(kGolden / "golden.json", 16 << 20);
   std::vector<GoldenCase> cases;
-  for (const Json& json : Json::parse(text.value()).at("cases")) cases.push_back({json});
+  const Json golden = Json::parse(text.value());
+  for (const Json& json : golden.at("cases")) cases.push_back({json});
   return cases;
 }
 

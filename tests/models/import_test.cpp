@@ -20,7 +20,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "models/blake2b.h"
+#include "models/sha256.h"
 #include "models/float_convert.h"
 #include "models/gguf.h"
 #include "models/import_cache.h"
@@ -144,13 +144,13 @@ TEST_F(Import, MakesTheSamePairOfTheDemoModelAsEver) {
   const auto files = import_folder(demo_folder, cache(), {WeightType::f16, "demo"});
   ASSERT_TRUE(files) << files.error().message;
   const auto digest = [](const fs::path& path) {
-    Blake2b hash;
+    Sha256 hash;
     hash.update(read_bytes(path));
     return hash.hex_digest();
   };
   EXPECT_EQ(importer_version, 1);
-  EXPECT_EQ(digest(files->model), "a9c6e335c6cd4dd095ef57f12fa68fac421c3cd4656c254b8d749b48d4b3b8e6");
-  EXPECT_EQ(digest(files->projector), "00c95160c41dca5d694bbe38e1fb3dc1aed41318b9f86aa2ee9c6b67e63c0da7");
+  EXPECT_EQ(digest(files->model), "01b401333a92eb3e2452cc9d8b93380d8dc3952fb73a6616ddc17277fe2535c7");
+  EXPECT_EQ(digest(files->projector), "00578356992c9004ffd107313b503c9603e3ec1a49f7f6cd4eae6b3fb2f85a81");
 }
 
 TEST_F(Import, KeepsTheValuesOfEveryKindOfTensor) {
