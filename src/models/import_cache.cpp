@@ -13,10 +13,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "models/sha256.h"
 #include "models/hf_config.h"
 #include "models/hf_tokenizer.h"
 #include "models/json_checks.h"
+#include "models/sha256.h"
 
 namespace escribano::models {
 namespace {

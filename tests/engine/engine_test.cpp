@@ -197,6 +197,21 @@ TEST_F(EngineTest, ATruncatedAnswerIsGivenMoreRoomOnceAndThenReported) {
   EXPECT_FALSE(outcome.frames[0].raw.empty());
 }
 
+TEST_F(EngineTest, AFrameThatATruncatedBatchNeverReachedKeepsTheWholeAnswerAndTakesNothingFromItsNeighbour) {
+  start(1);
+  DescribeRequest interleaved = request({1, 2});
+  interleaved.strategy = Strategy::interleaved;
+  // With the second attempt: the line of Frame 1 and its end.
+  interleaved.max_tokens = static_cast<int>(("Frame 1: " + line(1) + "\n").size()) / 2;
+  const Outcome outcome = run(std::move(interleaved));
+  ASSERT_EQ(outcome.frames.size(), 2u);
+  EXPECT_EQ(outcome.frames[0].status, FrameStatus::described);
+  EXPECT_EQ(outcome.frames[0].description.apps, std::vector<std::string>{"App1"});
+  EXPECT_EQ(outcome.frames[1].status, FrameStatus::unparsed);
+  EXPECT_EQ(outcome.frames[1].stats.finish_reason, FinishReason::length);
+  EXPECT_EQ(outcome.frames[1].raw.substr(0, 8), "Frame 1:");
+}
+
 TEST_F(EngineTest, ALoopIsBrokenByAnotherTokenAtItsBeginning) {
   // The model would write "ab" for ever; with 'a' refused once, it says 'x' and comes out of it.
   script->answer = [](const std::vector<int>&, const std::string&) {

@@ -20,10 +20,10 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "models/sha256.h"
 #include "models/float_convert.h"
 #include "models/gguf.h"
 #include "models/import_cache.h"
+#include "models/sha256.h"
 #include "models/tiny_model.h"
 #include "support/temp_folder.h"
 

@@ -114,6 +114,8 @@ void DescribeJob::deliver_answer(const Unit& unit, const std::string& text, Fini
       result.description = *std::move(answers[member].description);
     } else {
       result.status = FrameStatus::unparsed;
+      // An answer that does not even name the frame is kept whole: what the model said must not get lost.
+      if (result.raw.empty()) result.raw = to_valid_utf8(text);
     }
     result.stats = {
         .prompt_tokens = share(sequence.prompt_tokens, count, member),
