@@ -158,7 +158,7 @@ TEST_F(LogitsTest, AreTheSameBitForBitInAnyCompany) {
     alone = prefill(0, frames[10]);
     decode({&alone}, kSteps);
   }
-  backend = load_demo_backend(6, 4096, 2);  // another context size and number of threads, too
+  backend = load_demo_backend(6, 4096, kTwoThreads);  // another context size and number of threads, too
   Decoded first = prefill(0, frames[2]);
   Decoded gap_left = prefill(1, frames[20]);
   Decoded again = prefill(3, frames[10]);
