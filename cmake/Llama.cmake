@@ -4,6 +4,7 @@
 # against its hash, built whole and installed into a cache outside the tree. The cache key covers version, options and
 # CPU features, so that one cache serves every build folder and no binary reaches a CPU it was not built for.
 # ESCRIBANO_LLAMA=system: an installed llama.cpp (with libmtmd) found through CMAKE_PREFIX_PATH.
+# ESCRIBANO_LLAMA=none: this file is not read; what needs a model is not built.
 
 include(${CMAKE_CURRENT_LIST_DIR}/llama.lock.cmake)
 
@@ -113,7 +114,7 @@ if(ESCRIBANO_LLAMA STREQUAL "pinned")
     set(ESCRIBANO_LLAMA_FOUND_IN ${LLAMA_PREFIX} CACHE INTERNAL "")
   endif()
 elseif(NOT ESCRIBANO_LLAMA STREQUAL "system")
-  message(FATAL_ERROR "ESCRIBANO_LLAMA is '${ESCRIBANO_LLAMA}'; it must be pinned or system")
+  message(FATAL_ERROR "ESCRIBANO_LLAMA is '${ESCRIBANO_LLAMA}'; it must be pinned, system or none")
 endif()
 
 set(_escribano_llama_version ${LLAMA_VERSION}) # find_package(llama) sets a variable of the same name
