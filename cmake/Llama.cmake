@@ -64,8 +64,8 @@ function(_escribano_llama_pinned prefix_out source_out)
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_SUBPROCESS=OFF -DMTMD_VIDEO=OFF
       -DGGML_OPENMP=ON -DGGML_NATIVE=ON -DGGML_CCACHE=OFF
       -DGGML_CUDA=${ESCRIBANO_CUDA} -DGGML_VULKAN=${ESCRIBANO_VULKAN} -DGGML_METAL=${ESCRIBANO_METAL})
-  # OpenMP where the compiler has it: ggml's own threads spin at every barrier, which on a machine that is busy with
-  # something else (a screen recorder, say) made a 10 ms step take seconds; libgomp's go to sleep.
+  # OpenMP where the compiler has it: ggml's own threads spin without end at every barrier, which hurts on a machine that
+  # is busy with something else (a screen recorder, say); libgomp's go to sleep (docs/performance.md).
   if(CMAKE_CUDA_ARCHITECTURES)
     list(APPEND options -DCMAKE_CUDA_ARCHITECTURES=${CMAKE_CUDA_ARCHITECTURES})
   endif()
