@@ -17,10 +17,10 @@ what=${1:-build}
 # command:package stands for a command that may have come from elsewhere than a package.
 debian_build="build-essential cmake ninja-build git ca-certificates npm:npm pkg-config|pkgconf
   libjpeg62-turbo-dev|libjpeg-turbo8-dev|libjpeg-dev libpng-dev libwebp-dev libxxhash-dev libssl-dev nlohmann-json3-dev libcli11-dev
-  libspdlog-dev libfmt-dev libexpected-dev libgtest-dev libgmock-dev libbenchmark-dev ffmpeg:ffmpeg"
+  libspdlog-dev libfmt-dev libexpected-dev libgtest-dev libgmock-dev ffmpeg:ffmpeg"
 debian_ci="clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev llvm-16 shellcheck:shellcheck python3:python3"
 brew_build="cmake ninja git:git npm:node pkg-config:pkgconf jpeg-turbo libpng webp xxhash openssl@3 nlohmann-json cli11 spdlog fmt
-  tl-expected googletest google-benchmark ffmpeg:ffmpeg"
+  tl-expected googletest ffmpeg:ffmpeg"
 brew_ci="llvm@16 shellcheck"
 
 case $what in

@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -332,6 +333,32 @@ TEST_F(EngineTest, StoppingTheEngineEndsWhatRuns) {
   recorder.wait_for_frames(1);
   engine.reset();
   EXPECT_EQ(recorder.wait().done.error().code, Errc::cancelled);
+}
+
+TEST_F(EngineTest, StoppingDuringTheLastStepIsACancelledRequestAndNoFailedFrame) {
+  std::promise<void> decoding;
+  FakeBackend* backend = nullptr;
+  bool told = false;
+  script->before_step = [&](std::string_view step) -> Status {
+    if (step != "decode") return {};
+    if (!std::exchange(told, true)) decoding.set_value();
+    backend->wait_for_interrupt([] { return false; });
+    return fail(Errc::cancelled, "cancelled");
+  };
+  auto owned = std::make_unique<FakeBackend>(script, 1, 4096);
+  backend = owned.get();
+  EngineOptions options;
+  options.pixel_rule = {.patch_size_px = 16, .merge_size = 2, .min_pixels = 1024, .max_pixels = 1024};
+  engine = Engine::start(std::move(owned), options).value();
+  Recorder recorder;
+  ASSERT_TRUE(engine->submit(request({1}), recorder.observer()));
+  decoding.get_future().wait();
+  engine.reset();
+  const Outcome outcome = recorder.wait();
+  ASSERT_FALSE(outcome.done);
+  EXPECT_EQ(outcome.done.error().code, Errc::cancelled);
+  EXPECT_THAT(outcome.frames, IsEmpty());
+  EXPECT_EQ(recorder.done_calls(), 1);
 }
 
 TEST_F(EngineTest, CountersAddUp) {

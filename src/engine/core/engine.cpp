@@ -9,7 +9,6 @@
 #include <thread>
 #include <utility>
 
-#include "base/log.h"
 #include "engine/core/describe_job.h"
 #include "engine/core/embedding_cache.h"
 #include "engine/core/image_stage.h"
@@ -466,8 +465,8 @@ void Engine::Impl::retry(const UnitPtr& unit, const Retry& plan) {
 }
 
 void Engine::Impl::fail_unit(const UnitPtr& unit, const Error& error) {
-  // A cancelled job reports once, as a whole (drop_cancelled).
-  if (!unit->job->cancelled.load()) unit->job->deliver_failure(*unit, error);
+  // What is cancelled, one job or all of them with the engine, is reported once for the job as a whole.
+  if (error.code != Errc::cancelled && !unit->job->cancelled.load()) unit->job->deliver_failure(*unit, error);
   release(unit);
 }
 

@@ -25,7 +25,7 @@ constexpr int kUbatchTokens = 512;
 
 // Flash attention rounds keys and values to half precision, which moves vision features by up to 0.02 (the golden cases);
 // without it they stay within 0.01 of the reference. The exact way makes the vision tower a third slower at 252 tokens an
-// image and nearly twice as slow at 920, so it ends here (docs/performance.md).
+// image (docs/performance.md), and its share grows with the square of their number, so it ends here.
 constexpr int kExactAttentionTokens = 512;
 
 struct ModelDeleter {
