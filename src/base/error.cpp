@@ -20,6 +20,7 @@ std::string_view errc_name(Errc code) noexcept {
     case Errc::cancelled: return "cancelled";
     case Errc::deadline_exceeded: return "deadline_exceeded";
     case Errc::overloaded: return "overloaded";
+    case Errc::already_running: return "already_running";
     case Errc::bridge_unavailable: return "bridge_unavailable";
     case Errc::bridge_died: return "bridge_died";
     case Errc::protocol_error: return "protocol_error";
@@ -27,6 +28,13 @@ std::string_view errc_name(Errc code) noexcept {
     case Errc::internal: return "internal";
   }
   return "internal";
+}
+
+std::optional<Errc> errc_from_name(std::string_view name) noexcept {
+  for (int code = 0; code <= static_cast<int>(Errc::internal); ++code) {
+    if (errc_name(static_cast<Errc>(code)) == name) return static_cast<Errc>(code);
+  }
+  return std::nullopt;
 }
 
 }  // namespace escribano

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,7 @@ enum class Errc {
   cancelled,           // stopped by the caller
   deadline_exceeded,   // the caller's time limit passed
   overloaded,          // the queue is full; nothing was started
+  already_running,     // another process holds what only one may hold
   bridge_unavailable,  // no bridge could be started or joined
   bridge_died,         // the bridge went away during a request
   protocol_error,      // a peer sent something outside the protocol
@@ -36,6 +38,8 @@ enum class Errc {
 
 // The wire name, e.g. "not_found". Static storage.
 std::string_view errc_name(Errc code) noexcept;
+// The code with that wire name, if there is one.
+std::optional<Errc> errc_from_name(std::string_view name) noexcept;
 
 // One failure: `message` is a sentence for people that names the thing and the reason.
 struct Error {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -11,22 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/posix.h"
 #include "base/utf8.h"
 
 namespace escribano {
 namespace {
-
-Errc errc_of(int error) {
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR: return Errc::not_found;
-    case EACCES:
-    case EPERM: return Errc::not_permitted;
-    default: return Errc::io_error;
-  }
-}
-
-std::string reason(int error) { return std::error_code(error, std::generic_category()).message(); }
 
 struct OpenFile {
   FileDescriptor fd;
@@ -38,10 +26,10 @@ Result<OpenFile> open_regular(const std::filesystem::path& path) {
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     const int error = errno;
-    return fail(errc_of(error), "{}: {}", printable(path), reason(error));
+    return fail(errc_of(error), "{}: {}", printable(path), errno_text(error));
   }
   struct stat info = {};
-  if (::fstat(fd.get(), &info) != 0) return fail(Errc::io_error, "{}: {}", printable(path), reason(errno));
+  if (::fstat(fd.get(), &info) != 0) return fail(Errc::io_error, "{}: {}", printable(path), errno_text(errno));
   if (S_ISDIR(info.st_mode)) return fail(Errc::unsupported, "{} is a directory, not a file", printable(path));
   if (!S_ISREG(info.st_mode)) return fail(Errc::unsupported, "{} is not a regular file", printable(path));
   return OpenFile{std::move(fd), static_cast<std::uint64_t>(info.st_size)};
@@ -58,7 +46,7 @@ Result<Container> read_whole(const std::filesystem::path& path, std::uint64_t li
   while (done < content.size()) {
     const ssize_t got = ::read(file.fd.get(), content.data() + done, content.size() - done);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(Errc::io_error, "{}: {}", printable(path), reason(errno));
+    if (got < 0) return fail(Errc::io_error, "{}: {}", printable(path), errno_text(errno));
     if (got == 0) break;  // truncated since fstat: what is there is the file
     done += static_cast<std::size_t>(got);
   }
@@ -91,10 +79,10 @@ Result<std::string> read_text_file(const std::filesystem::path& path, std::uint6
 Status write_file_atomically(const std::filesystem::path& path, std::string_view content) {
   std::string pattern = path.native() + ".XXXXXX";
   FileDescriptor fd(::mkostemp(pattern.data(), O_CLOEXEC));
-  if (!fd) return fail(errc_of(errno), "{}: cannot be written: {}", printable(path), reason(errno));
+  if (!fd) return fail(errc_of(errno), "{}: cannot be written: {}", printable(path), errno_text(errno));
   const auto give_up = [&](int error) {
     ::unlink(pattern.c_str());
-    return fail(errc_of(error), "{}: cannot be written: {}", printable(path), reason(error));
+    return fail(errc_of(error), "{}: cannot be written: {}", printable(path), errno_text(error));
   };
   while (!content.empty()) {
     const ssize_t put = ::write(fd.get(), content.data(), content.size());
@@ -112,7 +100,7 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   if (file.size == 0) return MappedFile(nullptr, 0);
   const auto size = static_cast<std::size_t>(file.size);
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd.get(), 0);
-  if (data == MAP_FAILED) return fail(Errc::io_error, "{}: cannot be mapped: {}", printable(path), reason(errno));
+  if (data == MAP_FAILED) return fail(Errc::io_error, "{}: cannot be mapped: {}", printable(path), errno_text(errno));
   return MappedFile(data, size);
 }
 
