@@ -54,9 +54,9 @@ struct Event {
   Status done;
 };
 
-protocol::FrameResult to_wire(const FrameResult& result, const engine::FrameInput& frame) {
+escribano::FrameResult to_domain(const FrameResult& result, const engine::FrameInput& frame) {
   const engine::FrameStats& stats = result.stats;
-  protocol::FrameResult wire = {
+  escribano::FrameResult wire = {
       .index = result.index,
       .timestamp_s = frame.timestamp_s,
       .image_path = frame.path.native(),
@@ -165,7 +165,7 @@ Result<ExitCode> run_request(engine::Engine& engine, engine::DescribeRequest req
     if (result.status == FrameStatus::failed && json) {
       fmt::print(stderr, "escribano: frame {}: {}\n", result.index, result.error->message);
     }
-    if (!print(json ? encode(to_wire(result, frame)) + "\n" : to_text(result, frame)) && !output_broken) {
+    if (!print(json ? protocol::encode(to_domain(result, frame)) + "\n" : to_text(result, frame)) && !output_broken) {
       output_broken = true;
       engine.cancel(job);
     }
