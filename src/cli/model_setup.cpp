@@ -121,6 +121,10 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
     }
   }
   llama.context_tokens = std::min(rounded_up(context, 256), static_cast<int>(info.n_ctx_train));
+  options.slots = llama.slots;
+  options.context_tokens = llama.context_tokens;
+  options.max_context_tokens = static_cast<int>(info.n_ctx_train);
+  options.max_total_tokens = 0;  // the context was measured for this one request and stays as it is
   ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(llama));
   return engine::Engine::start(std::move(backend), options);
 }

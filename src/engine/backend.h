@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,6 +55,12 @@ class Vocabulary {
   std::vector<bool> ends_;
 };
 
+// One turn of a conversation, for Backend::format_chat.
+struct ChatTurn {
+  std::string role;
+  std::string content;
+};
+
 // One token to decode in one slot.
 struct DecodeRow {
   int slot = 0;
@@ -64,7 +71,8 @@ struct DecodeRow {
 // The model as the engine needs it: `slots` independent sequences of one context. A fake implements it in tests; the
 // real one is llama/llama_backend.h.
 //
-// Threads: tokenize(), prepare(), vocabulary(), arm(), interrupt() from any thread; everything else from the engine thread only.
+// Threads: has_vision(), vocabulary(), chat_template(), format_chat(), first_token(), tokenize(), prepare(), arm() and
+// interrupt() from any thread; everything else from the engine thread only.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -73,6 +81,15 @@ class Backend {
   virtual int context_tokens() const noexcept = 0;  // of one slot
   virtual bool has_vision() const noexcept = 0;
   virtual const Vocabulary& vocabulary() const noexcept = 0;
+
+  // The template that the model brings for conversations, in the language of its makers; empty if it brings none. Lives
+  // as long as the backend.
+  virtual std::string_view chat_template() const noexcept = 0;
+  // A conversation in the model's own form, up to the opening of the next answer, by that template. Fails with
+  // unsupported if it is of an unknown kind.
+  virtual Result<std::string> format_chat(std::span<const ChatTurn> turns) const = 0;
+  // The token that the model wants before every prompt; nullopt if none.
+  virtual std::optional<Token> first_token() const noexcept = 0;
 
   // Text to tokens; `parse_special` turns marks such as <|im_start|> into their control tokens, and must be false for
   // any text that came from outside.
@@ -95,6 +112,11 @@ class Backend {
 
   // Forgets what a slot holds at positions >= from; from 0 forgets everything.
   virtual void truncate(int slot, Position from) = 0;
+
+  // Cuts the context anew; `slots` are 1 to 255. All slots are forgotten, the weights stay loaded. Blocks for the time of
+  // an allocation. Fails with out_of_memory if the new context cannot be made: then the old one is back, or, if there is no
+  // memory for that either, none (slots() and context_tokens() are 0) until a reshape succeeds.
+  virtual Status reshape(int slots, int context_tokens) = 0;
 
   // interrupt() makes the running encode, prefill or decode return Errc::cancelled, and every later one until arm(). The
   // slots worked on are to be truncated to 0 afterwards. Both from any thread.

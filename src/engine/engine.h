@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/error.h"
@@ -93,6 +94,38 @@ struct DescribeObserver {
   std::function<void(const Status&)> on_done;        // exactly once, after the last frame; an error ended the request
 };
 
+// One message of a conversation: text and images in any order. Control marks of the chat format in a text are text.
+struct ChatMessage {
+  std::string role;  // system, user, assistant
+  std::vector<std::variant<std::string, FrameInput>> parts;
+};
+
+// A free answer of the model to a conversation.
+struct GenerateRequest {
+  std::vector<ChatMessage> messages;  // the last one is answered
+  std::string formatted_prompt;       // in place of messages: a prompt already in the model's own chat format
+  int max_tokens = 2000;              // output budget
+  Sampling sampling;
+  bool think = false;  // let a model that can think first do so
+
+  std::vector<std::string> validate() const;
+};
+
+struct GenerateStats {
+  int prompt_tokens = 0;
+  int generation_tokens = 0;
+  double load_ms = 0;
+  double encode_ms = 0;
+  double prefill_ms = 0;
+  double decode_ms = 0;
+  FinishReason finish_reason = FinishReason::stop;
+};
+
+struct GenerateResult {
+  std::string text;  // valid UTF-8, as the model wrote it, thoughts included
+  GenerateStats stats;
+};
+
 using JobId = std::uint64_t;
 
 struct EngineOptions {
@@ -101,11 +134,20 @@ struct EngineOptions {
   int image_workers = 1;           // threads that read, decode and resize images
   ImageLimits image_limits;
   std::size_t embedding_cache_bytes = 128U << 20;  // vision embeddings kept for frames that come again; 0 keeps none
+  bool text_only = false;                          // take a model without vision, too; it then only generates
+
+  // The shape of the context. Where max_total_tokens is 0, it stays as the backend was loaded, and the rest is ignored.
+  // Else a prompt that needs more than context_tokens gets it, as soon as nothing else runs, at the price of fewer
+  // sequences at once; then the context goes back.
+  int slots = 0;               // sequences at once; 0 is what the backend was loaded with
+  int context_tokens = 0;      // of one of them, prompt and answer; 0 is what the backend was loaded with
+  int max_context_tokens = 0;  // of one: what the model was trained on, and what memory allows
+  int max_total_tokens = 0;    // slots times context tokens. A single slot takes the memory of two (plan/planner.h)
 };
 
 // Totals since the start, for status lines and benchmarks.
 struct EngineCounters {
-  int queued_frames = 0;  // not yet in a slot
+  int queued_frames = 0;  // not yet in a slot; images of conversations included
   int running_sequences = 0;
   std::uint64_t frames_described = 0;
   std::uint64_t frames_unparsed = 0;
@@ -115,34 +157,51 @@ struct EngineCounters {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t generation_tokens = 0;
   std::uint64_t decode_steps = 0;
+  std::uint64_t generations = 0;  // conversations answered
+  std::uint64_t cache_bytes = 0;  // vision embeddings kept
+  std::uint64_t cache_limit_bytes = 0;
   double load_s = 0;
   double encode_s = 0;
   double prefill_s = 0;
   double decode_s = 0;
 };
 
-// Describes frames with one model. One thread of its own drives the backend; the public functions may be called from
+// Describes frames and answers conversations with one model. One thread of its own drives the backend; the public functions may be called from
 // any thread and never block on the model.
 class Engine {
  public:
-  // Takes the backend over. Fails with no_vision if the backend cannot look at images.
+  // Takes the backend over. Fails with no_vision if the backend cannot look at images (unless `text_only`), and with
+  // invalid_argument if the limits of the context contradict each other.
   static Result<std::unique_ptr<Engine>> start(std::unique_ptr<Backend> backend, const EngineOptions& options);
   // Cancels what runs (observers get on_done with Errc::cancelled) and joins the engine thread.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Queues a request. Fails with invalid_argument if it does not validate; otherwise the observer will be told all.
+  // Queues a request. Fails with invalid_argument if it does not validate, with no_vision if the model has no vision
+  // tower; otherwise the observer will be told all.
   // Frames of several requests share the slots fairly: whoever has the fewest running goes next.
   Result<JobId> submit(DescribeRequest request, DescribeObserver observer);
 
-  // The request ends within one step: frames not finished are not reported, on_done gets Errc::cancelled. Unknown or
-  // finished jobs are ignored.
-  void cancel(JobId job);
+  // Queues a conversation; refused as above. `on_done` is called exactly once, on the engine thread. An image that cannot
+  // be loaded fails the request with that image's error; a prompt that cannot fit with context_full; a chat template that
+  // is not understood, or images where it is not ChatML, with unsupported. An answer that the budget cuts off is a result
+  // (finish_reason `length`), as is one that ends in a loop after one attempt to break it (`loop`). Shares the slots with
+  // frames.
+  Result<JobId> submit(GenerateRequest request, std::function<void(const Result<GenerateResult>&)> on_done);
+
+  // Tokens of the prompt of `request`, images not counted. Any thread; costs a tokenisation. Fails as submit would, and
+  // with unsupported as above.
+  Result<int> prompt_tokens(const GenerateRequest& request) const;
+
+  // The request ends within one step: frames not finished are not reported, on_done gets `reason`. Unknown or finished
+  // jobs are ignored.
+  void cancel(JobId job, Error reason = {Errc::cancelled, "cancelled"});
 
   EngineCounters counters() const;
-  int slots() const noexcept;
-  int context_tokens() const noexcept;
+  int slots() const noexcept;               // by default
+  int context_tokens() const noexcept;      // of a slot by default
+  int max_context_tokens() const noexcept;  // of a slot that needs the most
 
  private:
   class Impl;

@@ -2,6 +2,7 @@
 // model for texts, and below them for the logits, bit for bit.
 #include <algorithm>
 #include <cstring>
+#include <future>
 #include <map>
 #include <random>
 #include <set>
@@ -72,6 +73,30 @@ TEST(BatchInvariance, HoldsAtATemperatureWithASeedToo) {
   const auto engine = start_demo_engine(8, kContextTokens);
   const std::vector<std::string> together = texts(*engine, frames, sampling);
   for (std::size_t i = 0; i < frames.size(); ++i) EXPECT_EQ(texts(*engine, {frames[i]}, sampling).front(), together[i]);
+}
+
+TEST(BatchInvariance, TextsAreTheSameBeforeAndAfterTheContextWasCutAnew) {
+  std::vector<std::filesystem::path> frames = frames_32();
+  frames.resize(6);
+  const auto engine = start_demo_engine(4, kContextTokens, 4 * kContextTokens);
+  const std::vector<std::string> before = texts(*engine, frames);
+
+  // A long conversation takes the context of two slots; frames come while it runs, and afterwards.
+  std::string filler;
+  for (int i = 0; i < 400; ++i) filler += "0:00-1:00 coding | VS Code | project " + std::to_string(i) + "\n";
+  GenerateRequest request{.messages = {{.role = "user", .parts = {filler}}}};
+  while (engine->prompt_tokens(request).value() > 2 * kContextTokens - 400) {
+    filler.resize(filler.size() * 9 / 10);
+    request.messages[0].parts[0] = filler;
+  }
+  request.max_tokens = 200;
+  ASSERT_GT(engine->prompt_tokens(request).value(), kContextTokens) << "it must not fit the slots of the frames";
+  std::promise<GenerateResult> answered;
+  ASSERT_TRUE(engine->submit(request, [&](const Result<GenerateResult>& r) { answered.set_value(r.value()); }));
+  EXPECT_EQ(texts(*engine, frames), before);
+  const GenerateResult beside_frames = answered.get_future().get();
+  EXPECT_EQ(texts(*engine, frames), before);
+  EXPECT_EQ(generate(*engine, request).text, beside_frames.text);
 }
 
 // One frame in a slot of a backend, decoded greedily without any constraint.

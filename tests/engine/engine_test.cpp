@@ -3,17 +3,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/fake_backend.h"
+#include "engine/engine_fixture.h"
 
 namespace escribano::engine {
 namespace {
@@ -21,108 +18,8 @@ namespace {
 using ::testing::Each;
 using ::testing::IsEmpty;
 
-std::string line(int number) {
-  return "description: Picture " + std::to_string(number) + " | activity: reading | apps: [App" +
-         std::to_string(number) + "] | topics: [t]";
-}
-
-// Everything an observer was told.
-struct Outcome {
-  std::vector<FrameResult> frames;
-  Status done;
-};
-
-// Collects the events of one request; wait() has a deadline so that a lost event fails the test and does not hang it.
-class Recorder {
- public:
-  DescribeObserver observer() {
-    return {.on_frame =
-                [this](const FrameResult& frame) {
-                  const std::lock_guard lock(mutex_);
-                  outcome_.frames.push_back(frame);
-                  changed_.notify_all();
-                },
-            .on_done =
-                [this](const Status& status) {
-                  const std::lock_guard lock(mutex_);
-                  ++done_calls_;
-                  outcome_.done = status;
-                  changed_.notify_all();
-                }};
-  }
-  Outcome wait() {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kDeadline, [&] { return done_calls_ > 0; })) << "the request never ended";
-    return outcome_;
-  }
-  void wait_for_frames(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kDeadline, [&] { return outcome_.frames.size() >= count; }));
-  }
-  int done_calls() {
-    const std::lock_guard lock(mutex_);
-    return done_calls_;
-  }
-
- private:
-  static constexpr std::chrono::seconds kDeadline{20};
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  Outcome outcome_;
-  int done_calls_ = 0;
-};
-
-class EngineTest : public ::testing::Test {
- protected:
-  EngineTest() {
-    script->answer = [](const std::vector<int>& images, const std::string&) {
-      if (images.size() == 1) return line(images.front());
-      std::string text;
-      for (std::size_t i = 0; i < images.size(); ++i) {
-        text += (i > 0 ? "\n" : "") + ("Frame " + std::to_string(i + 1)) + ": " + line(images[i]);
-      }
-      return text;
-    };
-  }
-  ~EngineTest() override {
-    engine.reset();
-    EXPECT_THAT(script->violations, IsEmpty());
-  }
-
-  void start(int slots, int context_tokens = 4096, int max_frames_per_prompt = 6) {
-    EngineOptions options;
-    options.pixel_rule = {.patch_size_px = 16, .merge_size = 2, .min_pixels = 1024, .max_pixels = 1024};
-    options.max_frames_per_prompt = max_frames_per_prompt;
-    options.image_workers = image_workers;
-    engine = Engine::start(std::make_unique<FakeBackend>(script, slots, context_tokens), options).value();
-  }
-  static DescribeRequest request(const std::vector<int>& numbers) {
-    DescribeRequest request;
-    request.prompt = "Describe.";
-    for (const int number : numbers) {
-      request.frames.push_back({.image = std::make_shared<Image>(numbered_image(number))});
-    }
-    return request;
-  }
-  Outcome run(DescribeRequest request) {
-    Recorder recorder;
-    EXPECT_TRUE(engine->submit(std::move(request), recorder.observer()));
-    return recorder.wait();
-  }
-
-  int image_workers = 1;  // more of them load pictures in an order that differs from run to run
-  std::shared_ptr<FakeScript> script = std::make_shared<FakeScript>();
-  std::unique_ptr<Engine> engine;
-};
-
-std::vector<int> numbers_up_to(int count) {
-  std::vector<int> numbers;
-  for (int i = 0; i < count; ++i) numbers.push_back(i);
-  return numbers;
-}
-
 TEST_F(EngineTest, EveryFrameGetsItsOwnTextInTheOrderOfTheRequest) {
-  image_workers = 3;
+  options.image_workers = 3;  // they load pictures in an order that differs from run to run
   start(5);
   const Outcome outcome = run(request(numbers_up_to(40)));
   ASSERT_TRUE(outcome.done);
@@ -272,7 +169,6 @@ TEST_F(EngineTest, AnEncodeThatFailsTakesNoNeighbourAlong) {
 
 TEST_F(EngineTest, CancellingEndsTheRequestDuringAnEncodeWithoutFurtherFrames) {
   std::promise<void> encoding;
-  FakeBackend* backend = nullptr;
   std::atomic<int> encodes = 0;
   script->before_step = [&](std::string_view step) -> Status {
     if (step != "encode" || ++encodes != 3) return {};
@@ -280,11 +176,7 @@ TEST_F(EngineTest, CancellingEndsTheRequestDuringAnEncodeWithoutFurtherFrames) {
     if (backend->wait_for_interrupt([] { return false; })) return fail(Errc::cancelled, "cancelled");
     return {};
   };
-  auto owned = std::make_unique<FakeBackend>(script, 2, 4096);
-  backend = owned.get();
-  EngineOptions options;
-  options.pixel_rule = {.patch_size_px = 16, .merge_size = 2, .min_pixels = 1024, .max_pixels = 1024};
-  engine = Engine::start(std::move(owned), options).value();
+  start(2);
 
   Recorder recorder;
   const JobId job = engine->submit(request(numbers_up_to(6)), recorder.observer()).value();
@@ -337,7 +229,6 @@ TEST_F(EngineTest, StoppingTheEngineEndsWhatRuns) {
 
 TEST_F(EngineTest, StoppingDuringTheLastStepIsACancelledRequestAndNoFailedFrame) {
   std::promise<void> decoding;
-  FakeBackend* backend = nullptr;
   bool told = false;
   script->before_step = [&](std::string_view step) -> Status {
     if (step != "decode") return {};
@@ -345,11 +236,7 @@ TEST_F(EngineTest, StoppingDuringTheLastStepIsACancelledRequestAndNoFailedFrame)
     backend->wait_for_interrupt([] { return false; });
     return fail(Errc::cancelled, "cancelled");
   };
-  auto owned = std::make_unique<FakeBackend>(script, 1, 4096);
-  backend = owned.get();
-  EngineOptions options;
-  options.pixel_rule = {.patch_size_px = 16, .merge_size = 2, .min_pixels = 1024, .max_pixels = 1024};
-  engine = Engine::start(std::move(owned), options).value();
+  start(1);
   Recorder recorder;
   ASSERT_TRUE(engine->submit(request({1}), recorder.observer()));
   decoding.get_future().wait();

@@ -1,11 +1,22 @@
 #include "engine/fake_backend.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace escribano::engine {
 namespace {
 
-constexpr int kVocabularySize = 260;
+constexpr int kVocabularySize = 262;
+
+// Marks and their control tokens.
+constexpr std::pair<std::string_view, Token> kMarks[] = {
+    {"<|im_start|>", FakeBackend::kTurnStart},
+    {"<|im_end|>", FakeBackend::kEnd},
+    {"<|vision_start|>", FakeBackend::kVisionStart},
+    {"<|vision_end|>", FakeBackend::kVisionEnd},
+    {"<|turn|>", FakeBackend::kTurn},
+    {"<|begin|>", FakeBackend::kBegin},
+};
 
 class FakeImage final : public PreparedImage {
  public:
@@ -25,6 +36,14 @@ Vocabulary byte_vocabulary() {
 }
 
 }  // namespace
+
+std::string shown_token(Token token) {
+  if (token < 256) return std::string(1, static_cast<char>(token));
+  for (const auto& [mark, id] : kMarks) {
+    if (id == token) return "{" + std::string(mark.substr(2, mark.size() - 4)) + "}";
+  }
+  return "{}";
+}
 
 Image numbered_image(int number) {
   return {.width_px = 32,
@@ -46,19 +65,47 @@ void FakeBackend::violation(std::string text) {
 }
 
 Result<std::vector<Token>> FakeBackend::tokenize(std::string_view text, bool parse_special) const {
-  if (parse_special) {
-    static const std::map<std::string, Token, std::less<>> marks = {{"<|im_start|>", kTurnStart},
-                                                                    {"<|im_end|>", kEnd},
-                                                                    {"<|vision_start|>", kVisionStart},
-                                                                    {"<|vision_end|>", kVisionEnd}};
-    return std::vector<Token>{marks.find(text)->second};
-  }
   std::vector<Token> tokens;
-  for (const char c : text) tokens.push_back(static_cast<std::uint8_t>(c));
+  while (!text.empty()) {
+    const auto* mark = std::find_if(std::begin(kMarks), std::end(kMarks),
+                                    [&](const auto& m) { return parse_special && text.starts_with(m.first); });
+    if (mark != std::end(kMarks)) {
+      tokens.push_back(mark->second);
+      text.remove_prefix(mark->first.size());
+    } else {
+      tokens.push_back(static_cast<std::uint8_t>(text.front()));
+      text.remove_prefix(1);
+    }
+  }
   return tokens;
 }
 
+Result<std::string> FakeBackend::format_chat(std::span<const ChatTurn> turns) const {
+  if (script_->chat_template == kEchoTemplate) return turns.front().content + turns.front().content;
+  if (script_->chat_template != kTurnTemplate) return fail(Errc::unsupported, "a template of no known kind");
+  std::string text = "<|begin|>";
+  for (const ChatTurn& turn : turns) {
+    if (turn.role != "system") text += "<|turn|>" + turn.role + ":" + turn.content + "<|im_end|>";
+  }
+  return text + "<|turn|>answer:";
+}
+
+Status FakeBackend::reshape(int slots, int context_tokens) {
+  ESCRIBANO_CHECK(script_->before_reshape(slots, context_tokens));
+  for (const Slot& slot : cells_) {
+    if (!slot.cells.empty()) violation("a reshape while a slot is in use");
+  }
+  slots_ = slots;
+  context_tokens_ = context_tokens;
+  cells_.assign(static_cast<std::size_t>(std::max(2, slots)), {});
+  logits_.assign(cells_.size(), std::vector<float>(kVocabularySize));
+  const std::lock_guard lock(script_->mutex);
+  script_->reshapes.emplace_back(slots, context_tokens);
+  return {};
+}
+
 Result<std::unique_ptr<PreparedImage>> FakeBackend::prepare(const Image& image) const {
+  script_->before_prepare();
   return std::make_unique<FakeImage>(image.rgb.front());
 }
 
@@ -72,7 +119,7 @@ Result<ImageEmbedding> FakeBackend::encode(const PreparedImage& image) {
 }
 
 void FakeBackend::append(int slot, Cell cell) {
-  auto& cells = cells_.at(static_cast<std::size_t>(slot));
+  auto& cells = cells_.at(static_cast<std::size_t>(slot)).cells;
   const Position expected = cells.empty() ? 0 : cells.back().end;
   if (cell.position != expected) {
     violation("slot " + std::to_string(slot) + ": position " + std::to_string(cell.position) + " after " +
@@ -88,7 +135,11 @@ Status FakeBackend::prefill(int slot, std::span<const Token> tokens, Position fr
     append(slot, {.position = from, .end = from + 1, .token = token});
     ++from;
   }
-  if (want_logits) put_logits(0, slot);
+  if (want_logits) {
+    Slot& prefilled = cells_.at(static_cast<std::size_t>(slot));
+    prefilled.prompt_cells = prefilled.cells.size();
+    put_logits(0, slot);
+  }
   return {};
 }
 
@@ -114,24 +165,16 @@ Status FakeBackend::decode(std::span<const DecodeRow> rows) {
 }
 
 Token FakeBackend::next_token(int slot) const {
-  const auto& cells = cells_[static_cast<std::size_t>(slot)];
-  // The prompt ends with the second start of a turn and "assistant\n"; what follows is output.
+  const Slot& state = cells_[static_cast<std::size_t>(slot)];
   std::vector<int> images;
   std::string text;
   std::string output;
-  int turns = 0;
-  std::size_t opening = 0;
-  for (const Cell& cell : cells) {
-    if (cell.image >= 0) images.push_back(cell.image);
-    if (cell.token == kTurnStart) ++turns;
-    if (cell.token < 0 || cell.token > 255) continue;
-    const char c = static_cast<char>(cell.token);
-    if (turns < 2) {
-      text += c;
-    } else if (opening < std::string_view("assistant\n").size()) {
-      ++opening;
+  for (std::size_t i = 0; i < state.cells.size(); ++i) {
+    const Cell& cell = state.cells[i];
+    if (cell.image >= 0) {
+      images.push_back(cell.image);
     } else {
-      output += c;
+      (i < state.prompt_cells ? text : output) += shown_token(cell.token);
     }
   }
   const std::string answer = script_->answer(images, text);
@@ -151,7 +194,7 @@ void FakeBackend::put_logits(int row, int slot) {
 std::span<const float> FakeBackend::logits(int row) { return logits_[static_cast<std::size_t>(row)]; }
 
 void FakeBackend::truncate(int slot, Position from) {
-  auto& cells = cells_.at(static_cast<std::size_t>(slot));
+  auto& cells = cells_.at(static_cast<std::size_t>(slot)).cells;
   std::erase_if(cells, [&](const Cell& cell) { return cell.position >= from; });
 }
 
@@ -168,7 +211,8 @@ void FakeBackend::interrupt() noexcept {
 
 bool FakeBackend::wait_for_interrupt(const std::function<bool()>& released) {
   std::unique_lock lock(interrupt_mutex_);
-  interrupt_changed_.wait(lock, [&] { return interrupted_ || released(); });
+  // Nobody tells us of a release, so it is looked for.
+  while (!interrupted_ && !released()) interrupt_changed_.wait_for(lock, std::chrono::milliseconds(1));
   return interrupted_;
 }
 

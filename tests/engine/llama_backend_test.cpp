@@ -44,6 +44,31 @@ TEST(LlamaBackend, MarksInTextFromOutsideStayText) {
   EXPECT_GT(backend->tokenize("<|im_end|>", false).value().size(), 1u);
 }
 
+TEST(LlamaBackend, AContextIsCutAnewWithEmptySlotsAndTheSameLogits) {
+  const auto backend = load_demo_backend(2, 512);
+  const std::vector<Token> tokens = backend->tokenize("Some text to read before an answer.", false).value();
+  ASSERT_TRUE(backend->prefill(0, tokens, 0, true));
+  const std::vector<float> logits(backend->logits(0).begin(), backend->logits(0).end());
+
+  ASSERT_TRUE(backend->reshape(1, 1024));
+  EXPECT_EQ(backend->slots(), 1);
+  EXPECT_EQ(backend->context_tokens(), 1024);
+  ASSERT_TRUE(backend->prefill(0, tokens, 0, true)) << "the slot is empty again";
+  EXPECT_EQ(std::vector<float>(backend->logits(0).begin(), backend->logits(0).end()), logits);
+
+  EXPECT_EQ(backend->reshape(0, 512).error().code, Errc::invalid_argument);
+  EXPECT_EQ(backend->slots(), 1);
+}
+
+TEST(LlamaBackend, AChatIsFormattedByTheTemplateOfTheModel) {
+  const auto backend = load_demo_backend(1, 512);
+  EXPECT_NE(backend->chat_template().find("<|im_start|>"), std::string_view::npos);
+  EXPECT_EQ(backend->first_token(), std::nullopt);
+  const ChatTurn turns[] = {{.role = "system", .content = "S"}, {.role = "user", .content = "U"}};
+  EXPECT_EQ(backend->format_chat(turns).value(),
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n");
+}
+
 TEST(LlamaBackend, AModelThatIsNotThereIsAnErrorThatNamesIt) {
   LlamaOptions options;
   options.model = "/nonexistent/model.gguf";

@@ -19,20 +19,21 @@ int share(int total, std::size_t parts, std::size_t i) {
 }  // namespace
 
 DescribeJob::DescribeJob(JobId id, DescribeRequest request, DescribeObserver observer, int frames_per_prompt)
-    : id_(id),
+    : Job(id),
       request_(std::move(request)),
       observer_(std::move(observer)),
       frames_per_prompt_(request_.strategy == Strategy::parallel ? 1 : static_cast<std::size_t>(frames_per_prompt)),
       waiting_(request_.frames.size()) {}
 
-std::shared_ptr<Unit> DescribeJob::next_unit(const std::shared_ptr<DescribeJob>& self) {
-  auto unit = std::make_shared<Unit>();
-  unit->job = self;
+std::shared_ptr<Unit> DescribeJob::next_unit(const std::shared_ptr<Job>& self) {
   const std::size_t count = std::min(frames_per_prompt_, waiting_frames());
-  unit->images = std::vector<LoadedImage>(count);
-  for (LoadedImage& image : unit->images) image.frame = next_frame_++;
-  unit->images_loading = static_cast<int>(count);
-  return unit;
+  next_frame_ += count;
+  return make_unit(self, next_frame_ - count, count);
+}
+
+Result<Prompt> DescribeJob::prompt(const Backend& backend, const Unit& unit) const {
+  ESCRIBANO_TRY(const std::vector<MessagePart> parts, message(unit));
+  return build_user_turn(backend, parts);
 }
 
 Result<std::vector<MessagePart>> DescribeJob::message(const Unit& unit) const {

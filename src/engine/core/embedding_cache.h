@@ -21,6 +21,7 @@ class EmbeddingCache {
   void insert(const ImageHash& key, std::shared_ptr<const ImageEmbedding> embedding);
 
   std::size_t size_bytes() const noexcept { return size_bytes_; }
+  std::size_t limit_bytes() const noexcept { return limit_bytes_; }
 
  private:
   struct Entry {

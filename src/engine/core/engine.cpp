@@ -1,131 +1,46 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
 #include <utility>
 
-#include "engine/core/describe_job.h"
-#include "engine/core/embedding_cache.h"
-#include "engine/core/image_stage.h"
-#include "engine/plan/attempt.h"
-#include "engine/plan/planner.h"
+#include "engine/core/engine_impl.h"
 
 namespace escribano::engine {
 namespace {
 
-// Pictures that may be loaded ahead of the vision tower: enough that it never waits, few enough that memory stays flat.
+// Pictures that may be loaded ahead of the vision tower: enough that it never waits, few enough that memory stays flat. A
+// prompt without pictures counts as one, so that it gets its place in the queue by the same rule.
 constexpr std::size_t kImagesAhead = 8;
 
-class Stopwatch {
- public:
-  double ms() const {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
+std::size_t images_ahead(const Unit& unit) { return std::max<std::size_t>(1, unit.images.size()); }
 
 }  // namespace
 
-class Engine::Impl {
- public:
-  Impl(std::unique_ptr<Backend> backend, const EngineOptions& options)
-      : backend_(std::move(backend)),
-        options_(options),
-        embeddings_(options_.embedding_cache_bytes),
-        images_(*backend_, options_, [this](std::shared_ptr<Unit> unit) { post_loaded(std::move(unit)); }),
-        thread_([this](const std::stop_token& stop) { run(stop); }) {}
+ShapeLimits shape_limits(const Backend& backend, const EngineOptions& options) {
+  const Shape loaded = {.slots = backend.slots(), .context_tokens = backend.context_tokens()};
+  if (options.max_total_tokens == 0) return {.normal = loaded};
+  return {.normal = {.slots = options.slots > 0 ? options.slots : loaded.slots,
+                     .context_tokens = options.context_tokens > 0 ? options.context_tokens : loaded.context_tokens},
+          .max_context_tokens = options.max_context_tokens,
+          .max_total_tokens = options.max_total_tokens};
+}
 
-  ~Impl() {
-    {
-      const std::lock_guard lock(mutex_);
-      thread_.request_stop();
-      backend_->interrupt();
-    }
-    inbox_changed_.notify_all();
-    thread_.join();
-  }
+Status Engine::Impl::check_vision() const {
+  if (backend_->has_vision()) return {};
+  return fail(Errc::no_vision, "the model has no vision tower: it can write text, but not look at images");
+}
 
-  Result<JobId> submit(DescribeRequest request, DescribeObserver observer);
-  void cancel(JobId id);
-  EngineCounters counters() const {
-    const std::lock_guard lock(mutex_);
-    return counters_;
-  }
-  const Backend& backend() const noexcept { return *backend_; }
-
- private:
-  using JobPtr = std::shared_ptr<DescribeJob>;
-  using UnitPtr = std::shared_ptr<Unit>;
-
-  void run(const std::stop_token& stop);
-  void post_loaded(UnitPtr unit);
-  void collect_inbox();
-  void drop_cancelled();
-  void start_loading();
-  void take_ready(UnitPtr unit);
-  EngineState state() const;
-  void wait_for_inbox(const std::stop_token& stop);
-
-  void admit(int slot);
-  void encode(std::size_t index);  // of running_
-  void prefill(std::size_t index);
-  void decode();
-  // What a sampled token made of a sequence: it goes on, its answer ended, or it failed.
-  struct Sampled {
-    UnitPtr unit;
-    Result<std::optional<FinishReason>> ended;
-  };
-  Sampled sample(const UnitPtr& unit, std::span<const float> logits);
-  Result<std::optional<FinishReason>> append_token(Sequence& sequence, Token token) const;
-  void settle(const Sampled& sampled);
-  void retry(const UnitPtr& unit, const Retry& plan);
-  void fail_unit(const UnitPtr& unit, const Error& error);
-  void release(const UnitPtr& unit);
-  void publish_counters();
-  std::string text_of(std::span<const Token> tokens) const;
-  template <class Work>
-  auto interruptible(const DescribeJob* job, Work work) -> decltype(work());
-
-  std::unique_ptr<Backend> backend_;
-  EngineOptions options_;
-
-  // Shared between threads, guarded by mutex_.
-  mutable std::mutex mutex_;
-  std::condition_variable_any inbox_changed_;
-  std::vector<JobPtr> submitted_;
-  std::vector<UnitPtr> loaded_;
-  std::vector<std::weak_ptr<DescribeJob>> known_;  // for cancel()
-  const DescribeJob* stepping_for_ = nullptr;      // the job whose encode or prefill is running now
-  JobId last_id_ = 0;
-  EngineCounters counters_;
-
-  // Engine thread only.
-  std::stop_token stop_;
-  std::vector<JobPtr> jobs_;  // in the order in which they were last served
-  std::deque<UnitPtr> ready_;
-  std::vector<UnitPtr> running_;
-  std::size_t images_loading_ = 0;
-  EngineCounters totals_;
-  EmbeddingCache embeddings_;
-
-  ImageStage images_;  // before thread_: its workers post to us until they are joined, which is after the thread
-  std::jthread thread_;
-};
-
-Result<JobId> Engine::Impl::submit(DescribeRequest request, DescribeObserver observer) {
+Status Engine::Impl::check(const GenerateRequest& request) const {
   if (const std::vector<std::string> problems = request.validate(); !problems.empty()) {
     return fail(Errc::invalid_argument, "{}", problems.front());
   }
-  const int frames_per_prompt = std::min(request.batch_size, options_.max_frames_per_prompt);
+  return images_of(request).empty() ? Status() : check_vision();
+}
+
+template <class MakeJob>
+JobId Engine::Impl::post_job(MakeJob make) {
   const std::lock_guard lock(mutex_);
-  auto job = std::make_shared<DescribeJob>(++last_id_, std::move(request), std::move(observer), frames_per_prompt);
+  JobPtr job = make(++last_id_);
   std::erase_if(known_, [](const auto& weak) { return weak.expired(); });
   known_.push_back(job);
   submitted_.push_back(std::move(job));
@@ -133,14 +48,37 @@ Result<JobId> Engine::Impl::submit(DescribeRequest request, DescribeObserver obs
   return last_id_;
 }
 
-void Engine::Impl::cancel(JobId id) {
+Result<JobId> Engine::Impl::submit(DescribeRequest request, DescribeObserver observer) {
+  if (const std::vector<std::string> problems = request.validate(); !problems.empty()) {
+    return fail(Errc::invalid_argument, "{}", problems.front());
+  }
+  ESCRIBANO_CHECK(check_vision());
+  const int frames_per_prompt = std::min(request.batch_size, options_.max_frames_per_prompt);
+  return post_job([&](JobId id) {
+    return std::make_shared<DescribeJob>(id, std::move(request), std::move(observer), frames_per_prompt);
+  });
+}
+
+Result<JobId> Engine::Impl::submit(GenerateRequest request, GenerateJob::OnDone on_done) {
+  ESCRIBANO_CHECK(check(request));
+  return post_job([&](JobId id) { return std::make_shared<GenerateJob>(id, std::move(request), std::move(on_done)); });
+}
+
+Result<int> Engine::Impl::prompt_tokens(const GenerateRequest& request) const {
+  ESCRIBANO_CHECK(check(request));
+  ESCRIBANO_TRY(const Prompt prompt, conversation_prompt(*backend_, request));
+  return prompt.text_tokens();
+}
+
+void Engine::Impl::cancel(JobId id, Error reason) {
   const std::lock_guard lock(mutex_);
   for (const auto& weak : known_) {
     const JobPtr job = weak.lock();
     if (!job || job->id() != id) continue;
-    job->cancelled.store(true);
+    job->cancel(std::move(reason));
     // A step for that job alone need not be finished. A decode step is short, and others have a part in it.
     if (stepping_for_ == job.get()) backend_->interrupt();
+    break;
   }
   inbox_changed_.notify_all();
 }
@@ -157,6 +95,7 @@ void Engine::Impl::run(const std::stop_token& stop) {
     collect_inbox();
     drop_cancelled();
     start_loading();
+    next_fits_ = fit_context();
     publish_counters();
     switch (const StepPlan plan = plan_step(state()); plan.action) {
       case StepPlan::Action::wait: wait_for_inbox(stop); break;
@@ -167,7 +106,9 @@ void Engine::Impl::run(const std::stop_token& stop) {
     }
   }
   collect_inbox();
-  for (const JobPtr& job : jobs_) job->finish(fail(Errc::cancelled, "the engine is stopping"));
+  for (const JobPtr& job : jobs_) {
+    job->finish(job->cancelled() ? fail(job->cancel_reason()) : fail(Errc::cancelled, "the engine is stopping"));
+  }
 }
 
 void Engine::Impl::collect_inbox() {
@@ -179,49 +120,50 @@ void Engine::Impl::collect_inbox() {
     loaded.swap(loaded_);
   }
   for (UnitPtr& unit : loaded) {
-    images_loading_ -= unit->images.size();
+    std::erase(loading_, unit);
     take_ready(std::move(unit));
   }
 }
 
 void Engine::Impl::wait_for_inbox(const std::stop_token& stop) {
   const auto cancelled = [&] {
-    return std::any_of(jobs_.begin(), jobs_.end(), [](const JobPtr& job) { return job->cancelled.load(); });
+    return std::any_of(jobs_.begin(), jobs_.end(), [](const JobPtr& job) { return job->cancelled(); });
   };
   std::unique_lock lock(mutex_);
   inbox_changed_.wait(lock, stop, [&] { return !submitted_.empty() || !loaded_.empty() || cancelled(); });
 }
 
 void Engine::Impl::drop_cancelled() {
-  const auto is_cancelled = [](const UnitPtr& unit) { return unit->job->cancelled.load(); };
+  const auto is_cancelled = [](const UnitPtr& unit) { return unit->job->cancelled(); };
   for (const UnitPtr& unit : running_) {
     if (is_cancelled(unit)) backend_->truncate(unit->sequence.slot, 0);
   }
   std::erase_if(running_, is_cancelled);
   std::erase_if(ready_, is_cancelled);
   for (const JobPtr& job : std::vector<JobPtr>(jobs_)) {
-    if (!job->cancelled.load()) continue;
+    if (!job->cancelled()) continue;
     std::erase(jobs_, job);
-    job->finish(fail(Errc::cancelled, "cancelled"));
+    job->finish(fail(job->cancel_reason()));
   }
 }
 
 void Engine::Impl::start_loading() {
   while (true) {
-    std::size_t ahead = images_loading_;
-    for (const UnitPtr& unit : ready_) ahead += unit->images.size();
+    std::size_t ahead = 0;
+    for (const UnitPtr& unit : loading_) ahead += images_ahead(*unit);
+    for (const UnitPtr& unit : ready_) ahead += images_ahead(*unit);
     if (ahead >= kImagesAhead) return;
     // The job with the fewest units on their way; among equals the one served longest ago, which stands first.
     const auto next = std::min_element(jobs_.begin(), jobs_.end(), [](const JobPtr& a, const JobPtr& b) {
-      if (a->has_waiting_frames() != b->has_waiting_frames()) return a->has_waiting_frames();
+      if (a->has_waiting_units() != b->has_waiting_units()) return a->has_waiting_units();
       return a->units_in_flight < b->units_in_flight;
     });
-    if (next == jobs_.end() || !(*next)->has_waiting_frames()) return;
+    if (next == jobs_.end() || !(*next)->has_waiting_units()) return;
     const JobPtr job = *next;
     std::rotate(next, next + 1, jobs_.end());
     const UnitPtr unit = job->next_unit(job);
     ++job->units_in_flight;
-    images_loading_ += unit->images.size();
+    loading_.push_back(unit);
     images_.start(unit);
   }
 }
@@ -229,8 +171,8 @@ void Engine::Impl::start_loading() {
 // A loaded unit becomes ready for a slot, or ends here because it cannot get one.
 void Engine::Impl::take_ready(UnitPtr unit) {
   for (const LoadedImage& image : unit->images) totals_.load_s += image.load_ms / 1000;
-  if (unit->job->cancelled.load()) return;
-  if (unit->members.empty()) return fail_unit(unit, Error{});  // every frame has an error of its own
+  if (unit->job->cancelled()) return;
+  if (unit->members.empty() && !unit->images.empty()) return fail_unit(unit, Error{});  // every image has its own error
   if (unit->prompt_error) return fail_unit(unit, *unit->prompt_error);
 
   Sequence& sequence = unit->sequence;
@@ -240,21 +182,51 @@ void Engine::Impl::take_ready(UnitPtr unit) {
     const Size size = unit->member(i).size;
     sequence.prompt_tokens += (size.width_px / factor) * (size.height_px / factor);
   }
-  if (sequence.prompt_tokens >= backend_->context_tokens()) {
-    return fail_unit(unit, Error{Errc::context_full,
-                                 fmt::format("the prompt has {} tokens and the context holds {}; use smaller images or "
-                                             "fewer frames a prompt",
-                                             sequence.prompt_tokens, backend_->context_tokens())});
+  const int limit = largest_context_tokens();
+  if (sequence.prompt_tokens >= limit) {
+    return fail_unit(
+        unit,
+        Error{Errc::context_full,
+              fmt::format("the prompt has {} tokens and the context holds {}; use {}", sequence.prompt_tokens, limit,
+                          unit->images.empty() ? "a shorter text" : "smaller images or fewer frames a prompt")});
   }
-  const DescribeRequest& request = unit->job->request();
-  sequence.max_tokens = std::min(request.max_tokens, backend_->context_tokens() - sequence.prompt_tokens);
-  sequence.grammar = unit->job->grammar(unit->members.size(), request.constrained);
-  sequence.sampler.emplace(request.sampling, backend_->vocabulary(), unit->member(0).hash.low);
+  const Job& job = *unit->job;
+  sequence.room_tokens = std::min(job.most_output_tokens(), limit - sequence.prompt_tokens);
+  sequence.max_tokens = std::min(job.max_tokens(), sequence.room_tokens);
+  sequence.grammar = job.grammar(unit->members.size(), job.constrained());
+  sequence.sampler.emplace(job.sampling(), backend_->vocabulary(), sampling_salt(*unit));
   ready_.push_back(std::move(unit));
 }
 
+int Engine::Impl::largest_context_tokens() const {
+  return shape_limits_.max_total_tokens > 0 ? shape_limits_.largest_context_tokens() : backend_->context_tokens();
+}
+
+// Sees to it that the context can hold the first of ready_. False while that has to wait for the running sequences.
+bool Engine::Impl::fit_context() {
+  while (!ready_.empty()) {
+    ShapeState state = {
+        .present = {.slots = backend_->slots(), .context_tokens = backend_->context_tokens()},
+        .running = static_cast<int>(running_.size()),
+        .needed_tokens = ready_.front()->needed_tokens(),
+    };
+    for (const UnitPtr& unit : running_) {
+      state.longest_running_tokens = std::max(state.longest_running_tokens, unit->needed_tokens());
+    }
+    const ShapePlan plan = plan_shape(state, shape_limits_);
+    if (plan.action != ShapePlan::Action::reshape) return plan.action == ShapePlan::Action::admit;
+    const Status status = backend_->reshape(plan.shape.slots, plan.shape.context_tokens);
+    if (status) return true;
+    const UnitPtr unit = std::move(ready_.front());
+    ready_.pop_front();
+    fail_unit(unit, status.error());
+  }
+  return true;
+}
+
 EngineState Engine::Impl::state() const {
-  EngineState state{.slots = backend_->slots(), .ready = static_cast<int>(ready_.size()), .running = {}};
+  EngineState state{
+      .slots = backend_->slots(), .ready = next_fits_ ? static_cast<int>(ready_.size()) : 0, .running = {}};
   for (const UnitPtr& unit : running_) {
     const Sequence& sequence = unit->sequence;
     const auto& pieces = unit->prompt.pieces;
@@ -269,204 +241,9 @@ EngineState Engine::Impl::state() const {
   return state;
 }
 
-void Engine::Impl::admit(int slot) {
-  const UnitPtr unit = std::move(ready_.front());
-  ready_.pop_front();
-  unit->sequence.slot = slot;
-  backend_->truncate(slot, 0);
-  const auto at =
-      std::find_if(running_.begin(), running_.end(), [&](const UnitPtr& other) { return other->sequence.slot > slot; });
-  running_.insert(at, unit);  // kept sorted by slot
-}
-
-// Runs `work` so that cancelling `job` interrupts it; nullptr for a step that several jobs share.
-template <class Work>
-auto Engine::Impl::interruptible(const DescribeJob* job, Work work) -> decltype(work()) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (stop_.stop_requested() || (job != nullptr && job->cancelled.load())) {
-      return fail(Errc::cancelled, "cancelled");
-    }
-    backend_->arm();
-    stepping_for_ = job;
-  }
-  auto result = work();
-  const std::lock_guard lock(mutex_);
-  stepping_for_ = nullptr;
-  return result;
-}
-
-void Engine::Impl::encode(std::size_t index) {
-  const UnitPtr unit = running_[index];
-  const auto& piece = unit->prompt.pieces[unit->sequence.next_piece];
-  LoadedImage& image = unit->member(std::get<ImagePart>(piece).image);
-  image.embedding = embeddings_.find(image.hash);
-  if (image.embedding) {
-    image.reused = Reuse::cache;
-    ++totals_.images_reused;
-  } else {
-    const Stopwatch watch;
-    auto encoded = interruptible(unit->job.get(), [&] { return backend_->encode(*image.prepared); });
-    if (!encoded) return fail_unit(unit, encoded.error());
-    image.embedding = std::make_shared<const ImageEmbedding>(*std::move(encoded));
-    image.encode_ms = watch.ms();
-    embeddings_.insert(image.hash, image.embedding);
-    ++totals_.images_encoded;
-    totals_.encode_s += image.encode_ms / 1000;
-  }
-  image.prepared.reset();
-}
-
-void Engine::Impl::prefill(std::size_t index) {
-  const UnitPtr unit = running_[index];
-  Sequence& sequence = unit->sequence;
-  const auto& piece = unit->prompt.pieces[sequence.next_piece];
-  const bool last = sequence.next_piece + 1 == unit->prompt.pieces.size();
-  const Stopwatch watch;
-  const Status status = interruptible(unit->job.get(), [&]() -> Status {
-    if (const auto* image = std::get_if<ImagePart>(&piece)) {
-      const ImageEmbedding& embedding = *unit->member(image->image).embedding;
-      ESCRIBANO_CHECK(backend_->prefill(sequence.slot, embedding, sequence.position));
-      sequence.position += embedding.positions;
-      return {};
-    }
-    const auto& tokens = std::get<std::vector<Token>>(piece);
-    ESCRIBANO_CHECK(backend_->prefill(sequence.slot, tokens, sequence.position, last));
-    sequence.position += static_cast<Position>(tokens.size());
-    return {};
-  });
-  sequence.prefill_ms += watch.ms();
-  totals_.prefill_s += watch.ms() / 1000;
-  if (!status) return fail_unit(unit, status.error());
-  ++sequence.next_piece;
-  if (!last) return;
-  sequence.prompt_end = sequence.position;
-  totals_.prompt_tokens += static_cast<std::uint64_t>(sequence.prompt_tokens);
-  settle(sample(unit, backend_->logits(0)));
-}
-
-void Engine::Impl::decode() {
-  std::vector<int> slots;
-  slots.reserve(running_.size());
-  for (const UnitPtr& unit : running_) slots.push_back(unit->sequence.slot);
-  const std::vector<PlannedRow> plan = decode_rows(slots, std::max(2, backend_->slots()));
-  std::vector<DecodeRow> rows;
-  for (const PlannedRow& row : plan) {
-    if (row.sequence < 0) {
-      rows.push_back({.slot = row.slot});
-      continue;
-    }
-    const Sequence& sequence = running_[static_cast<std::size_t>(row.sequence)]->sequence;
-    rows.push_back({.slot = row.slot, .token = sequence.output.back(), .position = sequence.position});
-  }
-  const Stopwatch watch;
-  const Status status = interruptible(nullptr, [&] { return backend_->decode(rows); });
-  const double ms = watch.ms();
-  ++totals_.decode_steps;
-  totals_.decode_s += ms / 1000;
-  const std::vector<UnitPtr> stepped = running_;
-  // All rows are sampled before any sequence is settled: that may run the backend again, and these logits are gone then.
-  std::vector<Sampled> sampled;
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    if (plan[i].sequence < 0) {
-      backend_->truncate(plan[i].slot, 0);
-      continue;
-    }
-    const UnitPtr& unit = stepped[static_cast<std::size_t>(plan[i].sequence)];
-    if (!status) {
-      sampled.push_back({unit, fail(status.error())});
-      continue;
-    }
-    ++unit->sequence.position;
-    unit->sequence.decode_ms += ms / static_cast<double>(stepped.size());
-    sampled.push_back(sample(unit, backend_->logits(static_cast<int>(i))));
-  }
-  for (const Sampled& one : sampled) settle(one);
-}
-
-Engine::Impl::Sampled Engine::Impl::sample(const UnitPtr& unit, std::span<const float> logits) {
-  Sequence& sequence = unit->sequence;
-  const LineGrammar* grammar = sequence.grammar ? &*sequence.grammar : nullptr;
-  const Result<Token> token = sequence.sampler->pick(logits, grammar, std::exchange(sequence.banned, std::nullopt));
-  if (!token) return {unit, fail(token.error())};
-  ++sequence.sampled_tokens;
-  ++totals_.generation_tokens;
-  return {unit, append_token(sequence, *token)};
-}
-
-// Whether and why the answer ends with `token`.
-Result<std::optional<FinishReason>> Engine::Impl::append_token(Sequence& sequence, Token token) const {
-  using Ended = std::optional<FinishReason>;
-  const Vocabulary& vocabulary = backend_->vocabulary();
-  if (vocabulary.is_end(token)) return Ended(FinishReason::stop);
-  sequence.output.push_back(token);
-  if (sequence.grammar) {
-    sequence.grammar->advance(vocabulary.piece(token));
-    // Nothing but the end of the turn could follow: no step is spent on it.
-    if (sequence.grammar->must_end()) return Ended(FinishReason::stop);
-  }
-  if (find_loop(sequence.output)) return Ended(FinishReason::loop);
-  if (static_cast<int>(sequence.output.size()) >= sequence.max_tokens) return Ended(FinishReason::length);
-  return Ended();
-}
-
-void Engine::Impl::settle(const Sampled& sampled) {
-  const UnitPtr& unit = sampled.unit;
-  if (!sampled.ended) return fail_unit(unit, sampled.ended.error());
-  if (!*sampled.ended) return;
-  const FinishReason reason = **sampled.ended;
-  const Sequence& sequence = unit->sequence;
-  const std::string text = text_of(sequence.output);
-  const AttemptState attempt = {
-      .outcome = unit->job->outcome(*unit, text, reason),
-      .attempts = sequence.attempts,
-      .max_tokens = sequence.max_tokens,
-      .room_tokens = backend_->context_tokens() - sequence.prompt_tokens,
-      .constrained = sequence.grammar.has_value(),
-  };
-  if (const auto plan = plan_retry(attempt)) return retry(unit, *plan);
-  unit->job->deliver_answer(*unit, text, reason);
-  release(unit);
-}
-
-void Engine::Impl::retry(const UnitPtr& unit, const Retry& plan) {
-  Sequence& sequence = unit->sequence;
-  ++sequence.attempts;
-  sequence.max_tokens = plan.max_tokens;
-  switch (plan.kind) {
-    case Retry::Kind::extend: return;  // the context still holds everything: go on
-    case Retry::Kind::break_loop: {
-      const Loop loop = *find_loop(sequence.output);
-      const std::size_t keep = loop.start + loop.period;
-      sequence.banned = sequence.output[keep];
-      sequence.output.resize(keep);
-      sequence.position = sequence.prompt_end + static_cast<Position>(keep) - 1;
-      if (sequence.grammar) {
-        sequence.grammar = unit->job->grammar(unit->members.size(), true);
-        sequence.grammar->advance(text_of(sequence.output));
-      }
-      backend_->truncate(sequence.slot, sequence.position);
-      return;
-    }
-    case Retry::Kind::constrain: {
-      // Only the logits after the prompt's last token are wanted again.
-      const auto& last_piece = std::get<std::vector<Token>>(unit->prompt.pieces.back());
-      const std::span<const Token> last = std::span(last_piece).last(1);
-      sequence.output.clear();
-      sequence.grammar = unit->job->grammar(unit->members.size(), true);
-      sequence.position = sequence.prompt_end;
-      backend_->truncate(sequence.slot, sequence.prompt_end - 1);
-      const Status status = interruptible(
-          unit->job.get(), [&] { return backend_->prefill(sequence.slot, last, sequence.prompt_end - 1, true); });
-      if (!status) return fail_unit(unit, status.error());
-      return settle(sample(unit, backend_->logits(0)));
-    }
-  }
-}
-
 void Engine::Impl::fail_unit(const UnitPtr& unit, const Error& error) {
   // What is cancelled, one job or all of them with the engine, is reported once for the job as a whole.
-  if (error.code != Errc::cancelled && !unit->job->cancelled.load()) unit->job->deliver_failure(*unit, error);
+  if (error.code != Errc::cancelled && !unit->job->cancelled()) unit->job->deliver_failure(*unit, error);
   release(unit);
 }
 
@@ -475,10 +252,11 @@ void Engine::Impl::release(const UnitPtr& unit) {
   if (std::erase(running_, unit) > 0) backend_->truncate(unit->sequence.slot, 0);
   const JobPtr& job = unit->job;
   --job->units_in_flight;
-  const DescribeJob::Tally tally = job->take_tally();
+  const Job::Tally tally = job->take_tally();
   totals_.frames_described += tally.described;
   totals_.frames_unparsed += tally.unparsed;
   totals_.frames_failed += tally.failed;
+  totals_.generations += tally.generations;
   if (!job->complete()) return;
   std::erase(jobs_, job);
   publish_counters();  // whoever is told that the job is done finds it counted
@@ -487,18 +265,15 @@ void Engine::Impl::release(const UnitPtr& unit) {
 
 void Engine::Impl::publish_counters() {
   totals_.running_sequences = static_cast<int>(running_.size());
-  std::size_t queued = images_loading_;
+  std::size_t queued = 0;
+  for (const UnitPtr& unit : loading_) queued += unit->images.size();
   for (const JobPtr& job : jobs_) queued += job->waiting_frames();
   for (const UnitPtr& unit : ready_) queued += unit->images.size();
   totals_.queued_frames = static_cast<int>(queued);
+  totals_.cache_bytes = embeddings_.size_bytes();
+  totals_.cache_limit_bytes = embeddings_.limit_bytes();
   const std::lock_guard lock(mutex_);
   counters_ = totals_;
-}
-
-std::string Engine::Impl::text_of(std::span<const Token> tokens) const {
-  std::string text;
-  for (const Token token : tokens) text += backend_->vocabulary().piece(token);
-  return text;
 }
 
 // ---- the public face --------------------------------------------------------------------------------------------------
@@ -507,8 +282,11 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::start(std::unique_ptr<Backend> backend, const EngineOptions& options) {
-  if (!backend->has_vision()) {
+  if (!backend->has_vision() && !options.text_only) {
     return fail(Errc::no_vision, "the model has no vision tower: it can write text, but not describe frames");
+  }
+  if (const std::string problem = shape_limits(*backend, options).problem(); !problem.empty()) {
+    return fail(Errc::invalid_argument, "{}", problem);
   }
   return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(backend), options)));
 }
@@ -516,45 +294,14 @@ Result<std::unique_ptr<Engine>> Engine::start(std::unique_ptr<Backend> backend, 
 Result<JobId> Engine::submit(DescribeRequest request, DescribeObserver observer) {
   return impl_->submit(std::move(request), std::move(observer));
 }
-void Engine::cancel(JobId job) { impl_->cancel(job); }
+Result<JobId> Engine::submit(GenerateRequest request, std::function<void(const Result<GenerateResult>&)> on_done) {
+  return impl_->submit(std::move(request), std::move(on_done));
+}
+Result<int> Engine::prompt_tokens(const GenerateRequest& request) const { return impl_->prompt_tokens(request); }
+void Engine::cancel(JobId job, Error reason) { impl_->cancel(job, std::move(reason)); }
 EngineCounters Engine::counters() const { return impl_->counters(); }
-int Engine::slots() const noexcept { return impl_->backend().slots(); }
-int Engine::context_tokens() const noexcept { return impl_->backend().context_tokens(); }
-
-std::vector<std::string> DescribeRequest::validate() const {
-  std::vector<std::string> problems;
-  if (frames.empty()) problems.emplace_back("there are no frames to describe");
-  if (batch_size < 1 || batch_size > 1024) {
-    problems.push_back(fmt::format("the batch size is {}; it must be 1 to 1024", batch_size));
-  }
-  if (max_tokens < 1 || max_tokens > 1'000'000) {
-    problems.push_back(fmt::format("the token budget is {}; it must be 1 to 1000000", max_tokens));
-  }
-  if (std::any_of(frames.begin(), frames.end(), [](const FrameInput& f) { return !std::isfinite(f.timestamp_s); })) {
-    problems.emplace_back("a timestamp is not a finite number");
-  }
-  if (!(sampling.temperature >= 0 && sampling.temperature <= 10)) {
-    problems.push_back(fmt::format("the temperature is {}; it must be 0 to 10", sampling.temperature));
-  }
-  return problems;
-}
-
-std::string_view finish_reason_name(FinishReason reason) noexcept {
-  switch (reason) {
-    case FinishReason::stop: return "stop";
-    case FinishReason::length: return "length";
-    case FinishReason::loop: return "loop";
-    case FinishReason::cancelled: return "cancelled";
-  }
-  return "stop";
-}
-
-std::string_view reuse_name(Reuse reuse) noexcept {
-  switch (reuse) {
-    case Reuse::none: return "none";
-    case Reuse::cache: return "cache";
-  }
-  return "none";
-}
+int Engine::slots() const noexcept { return impl_->normal_shape().slots; }
+int Engine::context_tokens() const noexcept { return impl_->normal_shape().context_tokens; }
+int Engine::max_context_tokens() const noexcept { return impl_->max_context_tokens(); }
 
 }  // namespace escribano::engine

@@ -1,9 +1,10 @@
 #include "engine/core/image_stage.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
-#include "engine/core/describe_job.h"
+#include "engine/core/job.h"
 
 namespace escribano::engine {
 
@@ -24,7 +25,8 @@ ImageStage::~ImageStage() {
 
 void ImageStage::start(const std::shared_ptr<Unit>& unit) {
   const std::lock_guard lock(mutex_);
-  for (std::size_t i = 0; i < unit->images.size(); ++i) queue_.push_back({unit, i});
+  // A unit without images needs a prompt all the same.
+  for (std::size_t i = 0; i < std::max<std::size_t>(1, unit->images.size()); ++i) queue_.push_back({unit, i});
   work_arrived_.notify_all();
 }
 
@@ -38,21 +40,22 @@ void ImageStage::work(const std::stop_token& stop) {
       item = std::move(queue_.front());
       queue_.pop_front();
     }
-    load(*item.unit, item.unit->images[item.image]);
-    if (item.unit->images_loading.fetch_sub(1) == 1) {
-      build_prompt(*item.unit);
-      on_loaded_(std::move(item.unit));
+    if (!item.unit->images.empty()) {
+      load(*item.unit, item.unit->images[item.image]);
+      if (item.unit->images_loading.fetch_sub(1) != 1) continue;
     }
+    build_prompt(*item.unit);
+    on_loaded_(std::move(item.unit));
   }
 }
 
 void ImageStage::load(Unit& unit, LoadedImage& image) const {
-  if (unit.job->cancelled.load()) {
+  if (unit.job->cancelled()) {
     image.error = Error{Errc::cancelled, "cancelled"};
     return;
   }
   const auto begin = std::chrono::steady_clock::now();
-  if (const Status status = load_pixels(unit.job->request().frames[image.frame], image); !status) {
+  if (const Status status = load_pixels(unit.job->frame(image.frame), image); !status) {
     image.error = status.error();
   }
   image.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
@@ -77,13 +80,12 @@ void ImageStage::build_prompt(Unit& unit) const {
   for (std::size_t i = 0; i < unit.images.size(); ++i) {
     if (!unit.images[i].error) unit.members.push_back(i);
   }
-  if (unit.members.empty()) return;
-  const auto build = [&]() -> Status {
-    ESCRIBANO_TRY(const std::vector<MessagePart> message, unit.job->message(unit));
-    ESCRIBANO_TRY(unit.prompt, build_user_turn(*backend_, message));
-    return {};
-  };
-  if (const Status status = build(); !status) unit.prompt_error = status.error();
+  if ((unit.members.empty() && !unit.images.empty()) || unit.job->cancelled()) return;
+  if (Result<Prompt> prompt = unit.job->prompt(*backend_, unit)) {
+    unit.prompt = *std::move(prompt);
+  } else {
+    unit.prompt_error = std::move(prompt).error();
+  }
 }
 
 }  // namespace escribano::engine

@@ -16,7 +16,7 @@
 namespace escribano::engine {
 
 // Worker threads that turn files into what the vision tower takes: read, decode, resize, hash, prepare; whoever loads the
-// last picture of a unit also builds its prompt. How much is under way is bounded by the caller (Engine), who decides
+// last picture of a unit also builds its prompt; a unit without pictures comes for that alone. How much is under way is bounded by the caller (Engine), who decides
 // what to start.
 class ImageStage {
  public:
@@ -28,13 +28,13 @@ class ImageStage {
   ImageStage(const ImageStage&) = delete;
   ImageStage& operator=(const ImageStage&) = delete;
 
-  // Never blocks. A unit whose job is cancelled is handed over unloaded.
+  // Never blocks. A unit whose job is cancelled is handed over unloaded and without a prompt.
   void start(const std::shared_ptr<Unit>& unit);
 
  private:
   struct Item {
     std::shared_ptr<Unit> unit;
-    std::size_t image = 0;
+    std::size_t image = 0;  // of those that the unit has
   };
 
   void work(const std::stop_token& stop);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,11 +18,11 @@
 
 namespace escribano::engine {
 
-class DescribeJob;
+class Job;
 
-// One frame of a unit, as the image stage leaves it.
+// One image of a unit, as the image stage leaves it.
 struct LoadedImage {
-  std::size_t frame = 0;  // index in the request
+  std::size_t frame = 0;  // index in the request, see Job::frame()
   Size size;              // as the model sees it
   ImageHash hash;
   std::unique_ptr<PreparedImage> prepared;
@@ -41,7 +42,8 @@ struct Sequence {
   Position position = 0;       // where the next token goes
   Position prompt_end = 0;     // position of the first output token
   int prompt_tokens = 0;
-  int max_tokens = 0;  // output budget of this attempt
+  int room_tokens = 0;  // output tokens that the context must hold beside the prompt
+  int max_tokens = 0;   // output budget of this attempt
   int attempts = 1;
   std::optional<LineGrammar> grammar;
   std::optional<Sampler> sampler;
@@ -52,10 +54,11 @@ struct Sequence {
   double decode_ms = 0;
 };
 
-// One prompt on its way through the engine: a frame (parallel) or several (interleaved). The image stage owns it until it
+// One prompt on its way through the engine: a frame (parallel), several (interleaved), or a conversation with any number
+// of images, also none. The image stage owns it until it
 // is handed over as loaded; from then on it belongs to the engine thread.
 struct Unit {
-  std::shared_ptr<DescribeJob> job;
+  std::shared_ptr<Job> job;
   std::vector<LoadedImage> images;  // one worker writes one element
   std::atomic<int> images_loading = 0;
   std::optional<Error> prompt_error;
@@ -64,6 +67,14 @@ struct Unit {
   Sequence sequence;
 
   LoadedImage& member(std::size_t image) { return images[members[image]]; }
+  // What the context must hold for it.
+  int needed_tokens() const noexcept { return sequence.prompt_tokens + sequence.room_tokens; }
 };
+
+// A unit of `job` over `count` images from `first` on, nothing of it loaded.
+std::shared_ptr<Unit> make_unit(const std::shared_ptr<Job>& job, std::size_t first, std::size_t count);
+
+// What makes the random choices of a unit its own: its first image, else the text of its prompt.
+std::uint64_t sampling_salt(const Unit& unit);
 
 }  // namespace escribano::engine

@@ -5,16 +5,15 @@
 #include <cstring>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include <llama.h>
 #include <mtmd.h>
-#include <sched.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "engine/llama/llama_log.h"
+#include "engine/llama/llama_system.h"
 
 namespace escribano::engine {
 namespace {
@@ -36,14 +35,6 @@ struct ContextDeleter {
 };
 using ModelPtr = std::unique_ptr<llama_model, ModelDeleter>;
 using ContextPtr = std::unique_ptr<llama_context, ContextDeleter>;
-
-int usable_processors() {
-#ifdef __linux__
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-#endif
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-}
 
 // "what failed: what llama.cpp said".
 std::string with_reason(std::string what) {
@@ -130,6 +121,9 @@ class LlamaBackend final : public Backend {
   bool has_vision() const noexcept override { return vision_ != nullptr; }
   const Vocabulary& vocabulary() const noexcept override { return *vocabulary_; }
 
+  std::string_view chat_template() const noexcept override;
+  Result<std::string> format_chat(std::span<const ChatTurn> turns) const override;
+  std::optional<Token> first_token() const noexcept override;
   Result<std::vector<Token>> tokenize(std::string_view text, bool parse_special) const override;
   Result<std::unique_ptr<PreparedImage>> prepare(const Image& image) const override;
   Result<ImageEmbedding> encode(const PreparedImage& image) override;
@@ -138,21 +132,23 @@ class LlamaBackend final : public Backend {
   Status decode(std::span<const DecodeRow> rows) override;
   std::span<const float> logits(int row) override;
   void truncate(int slot, Position from) override;
+  Status reshape(int slots, int context_tokens) override;
   void arm() noexcept override { interrupted_.store(false, std::memory_order_relaxed); }
   void interrupt() noexcept override { interrupted_.store(true, std::memory_order_relaxed); }
 
  private:
-  Status load_vision(const LlamaOptions& options, int threads);
-  Status make_context(const LlamaOptions& options, int threads);
+  Status load_vision(const LlamaOptions& options);
+  Status make_context(int slots, int context_tokens);
   Status run(llama_batch batch, std::string_view what);
 
   // Constant after load().
   ModelPtr model_;
   mtmd::context_ptr vision_;
   std::optional<Vocabulary> vocabulary_;
+  int threads_ = 0;
+  // Engine thread only.
   int slots_ = 0;
   int context_tokens_ = 0;
-  // Engine thread only.
   ContextPtr context_;
   Batch batch_;
   bool last_was_prefill_ = false;
@@ -166,9 +162,8 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options)
   }
   capture_llama_log();
   llama_backend_init();
-  const int threads = options.threads > 0 ? options.threads : usable_processors();
-
   auto backend = std::make_unique<LlamaBackend>();
+  backend->threads_ = options.threads > 0 ? options.threads : usable_processors();
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = options.gpu_layers;
   take_llama_error();
@@ -177,16 +172,16 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options)
     return fail(Errc::model_invalid, "{}", with_reason(printable(options.model) + " cannot be loaded"));
   }
   backend->vocabulary_.emplace(read_vocabulary(llama_model_get_vocab(backend->model_.get())));
-  if (!options.projector.empty()) ESCRIBANO_CHECK(backend->load_vision(options, threads));
-  ESCRIBANO_CHECK(backend->make_context(options, threads));
+  if (!options.projector.empty()) ESCRIBANO_CHECK(backend->load_vision(options));
+  ESCRIBANO_CHECK(backend->make_context(options.slots, options.context_tokens));
   return std::unique_ptr<Backend>(std::move(backend));
 }
 
-Status LlamaBackend::load_vision(const LlamaOptions& options, int threads) {
+Status LlamaBackend::load_vision(const LlamaOptions& options) {
   mtmd_context_params params = mtmd_context_params_default();
   params.use_gpu = options.gpu_layers != 0;
   params.print_timings = false;
-  params.n_threads = threads;
+  params.n_threads = threads_;
   params.flash_attn_type = options.max_image_tokens <= kExactAttentionTokens ? LLAMA_FLASH_ATTN_TYPE_DISABLED
                                                                              : LLAMA_FLASH_ATTN_TYPE_ENABLED;
   params.warmup = false;
@@ -212,20 +207,21 @@ Status LlamaBackend::load_vision(const LlamaOptions& options, int threads) {
   return {};
 }
 
-Status LlamaBackend::make_context(const LlamaOptions& options, int threads) {
-  slots_ = options.slots;
-  context_tokens_ = options.context_tokens;
+Status LlamaBackend::make_context(int slots, int context_tokens) {
+  slots_ = 0;
+  context_tokens_ = 0;
+  context_.reset();  // first: the memory may not suffice for two
   // Two streams at least: a decode step always has two rows (see plan/planner.h, decode_rows), so that a sequence meets
   // the same kernels alone as in company.
-  const int streams = std::max(2, slots_);
+  const int streams = std::max(2, slots);
   llama_context_params params = llama_context_default_params();
-  params.n_ctx = static_cast<std::uint32_t>(context_tokens_) * static_cast<std::uint32_t>(streams);
-  params.n_batch = static_cast<std::uint32_t>(std::max(context_tokens_, streams));
+  params.n_ctx = static_cast<std::uint32_t>(context_tokens) * static_cast<std::uint32_t>(streams);
+  params.n_batch = static_cast<std::uint32_t>(std::max(context_tokens, streams));
   params.n_ubatch = static_cast<std::uint32_t>(std::max(kUbatchTokens, streams));
   params.n_seq_max = static_cast<std::uint32_t>(streams);
   params.n_outputs_max = static_cast<std::uint32_t>(streams);
-  params.n_threads = threads;
-  params.n_threads_batch = threads;
+  params.n_threads = threads_;
+  params.n_threads_batch = threads_;
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
   params.kv_unified = false;  // a stream of its own for each sequence: no sequence ever looks at another's cells
   params.no_perf = true;
@@ -237,10 +233,54 @@ Status LlamaBackend::make_context(const LlamaOptions& options, int threads) {
   context_.reset(llama_init_from_model(model_.get(), params));
   if (!context_) {
     return fail(Errc::out_of_memory, "{}",
-                with_reason(fmt::format("no context for {} sequences of {} tokens", slots_, context_tokens_)));
+                with_reason(fmt::format("no context for {} sequences of {} tokens", slots, context_tokens)));
   }
+  slots_ = slots;
   context_tokens_ = static_cast<int>(llama_n_ctx_seq(context_.get()));
   return {};
+}
+
+Status LlamaBackend::reshape(int slots, int context_tokens) {
+  if (slots < 1 || slots > 255 || context_tokens < 1) {
+    return fail(Errc::invalid_argument, "{} sequences of {} tokens were asked for; 1 to 255 are possible", slots,
+                context_tokens);
+  }
+  const int old_slots = slots_;
+  const int old_context_tokens = context_tokens_;
+  Status made = make_context(slots, context_tokens);
+  // If this fails, too, there is no context: run() says so, and the next reshape may have more luck.
+  if (!made && old_slots > 0) static_cast<void>(make_context(old_slots, old_context_tokens));
+  return made;
+}
+
+std::string_view LlamaBackend::chat_template() const noexcept {
+  const char* text = llama_model_chat_template(model_.get(), nullptr);
+  return text == nullptr ? std::string_view() : std::string_view(text);
+}
+
+Result<std::string> LlamaBackend::format_chat(std::span<const ChatTurn> turns) const {
+  std::vector<llama_chat_message> messages;
+  for (const ChatTurn& turn : turns) messages.push_back({turn.role.c_str(), turn.content.c_str()});
+  const char* text = llama_model_chat_template(model_.get(), nullptr);
+  std::string formatted;
+  while (true) {
+    const std::int32_t length =
+        llama_chat_apply_template(text, messages.data(), messages.size(), /*add_ass=*/true, formatted.data(),
+                                  static_cast<std::int32_t>(formatted.size()));
+    if (length < 0) {
+      return fail(Errc::unsupported, "the model's chat template is of no kind that llama.cpp knows");
+    }
+    const bool complete = static_cast<std::size_t>(length) <= formatted.size();
+    formatted.resize(static_cast<std::size_t>(length));
+    if (complete) return formatted;
+  }
+}
+
+std::optional<Token> LlamaBackend::first_token() const noexcept {
+  const llama_vocab* vocab = llama_model_get_vocab(model_.get());
+  const Token token = llama_vocab_bos(vocab);
+  if (!llama_vocab_get_add_bos(vocab) || token == LLAMA_TOKEN_NULL) return std::nullopt;
+  return token;
 }
 
 Result<std::vector<Token>> LlamaBackend::tokenize(std::string_view text, bool parse_special) const {
@@ -301,6 +341,7 @@ Result<ImageEmbedding> LlamaBackend::encode(const PreparedImage& image) {
 }
 
 Status LlamaBackend::run(llama_batch batch, std::string_view what) {
+  if (!context_) return fail(Errc::out_of_memory, "there is no memory for a context");
   take_llama_error();
   switch (const int status = llama_decode(context_.get(), batch); status) {
     case 0: return {};
@@ -342,13 +383,14 @@ Status LlamaBackend::decode(std::span<const DecodeRow> rows) {
 }
 
 std::span<const float> LlamaBackend::logits(int row) {
+  if (!context_) return {};
   const float* values = llama_get_logits_ith(context_.get(), last_was_prefill_ ? -1 : row);
   if (values == nullptr) return {};
   return {values, static_cast<std::size_t>(vocabulary_->size())};
 }
 
 void LlamaBackend::truncate(int slot, Position from) {
-  llama_memory_seq_rm(llama_get_memory(context_.get()), slot, from == 0 ? -1 : from, -1);
+  if (context_) llama_memory_seq_rm(llama_get_memory(context_.get()), slot, from == 0 ? -1 : from, -1);
 }
 
 }  // namespace

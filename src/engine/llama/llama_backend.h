@@ -19,7 +19,7 @@ struct LlamaOptions {
   int gpu_layers = -1;          // layers to put on a GPU where the build has one; -1 means all, 0 none
 };
 
-// Loads the model (weights are mapped, not read) and makes the context. Blocks; seconds for large models. Fails with
+// Loads the model (weights are mapped, not read) and makes the context, which Backend::reshape can make anew. Blocks; seconds for large models. Fails with
 // model_invalid, out_of_memory or invalid_argument. Malformed model files may abort the process inside llama.cpp, hence
 // the checks beforehand.
 Result<std::unique_ptr<Backend>> load_llama_backend(const LlamaOptions& options);
