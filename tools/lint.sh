@@ -14,11 +14,12 @@ cd "$root" || exit 1
 # fmt and tl/expected.hpp are missing here: base publishes them to everyone.
 third_party='
   ^spdlog/                                       base
-  ^nlohmann/                                     models protocol cli
+  ^nlohmann/                                     models protocol intelligence cli
   ^(jpeglib|jerror|png|pngconf)\.h$|^webp/       image
   ^xxhash\.h$                                    image
   ^openssl/                                      models
   ^(llama|mtmd|ggml|gguf)[a-z0-9-]*\.h$          engine/llama
+  ^curl/                                         intelligence
   ^CLI/                                          cli
   ^(gtest|gmock|benchmark)/                      (tests and bench)
 '

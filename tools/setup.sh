@@ -17,10 +17,11 @@ what=${1:-build}
 # command:package stands for a command that may have come from elsewhere than a package.
 debian_build="build-essential cmake ninja-build git ca-certificates npm:npm pkg-config|pkgconf
   libjpeg62-turbo-dev|libjpeg-turbo8-dev|libjpeg-dev libpng-dev libwebp-dev libxxhash-dev libssl-dev nlohmann-json3-dev libcli11-dev
-  libspdlog-dev libfmt-dev libexpected-dev libgtest-dev libgmock-dev ffmpeg:ffmpeg"
-debian_ci="clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev llvm-16 shellcheck:shellcheck python3:python3"
+  libspdlog-dev libfmt-dev libexpected-dev libcurl4-openssl-dev libgtest-dev libgmock-dev ffmpeg:ffmpeg
+  python3:python3"
+debian_ci="clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev llvm-16 shellcheck:shellcheck"
 brew_build="cmake ninja git:git npm:node pkg-config:pkgconf jpeg-turbo libpng webp xxhash openssl@3 nlohmann-json cli11 spdlog fmt
-  tl-expected googletest ffmpeg:ffmpeg"
+  tl-expected curl googletest ffmpeg:ffmpeg python3:python3"
 brew_ci="llvm@16 shellcheck"
 
 case $what in

@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "format/chars.h"
+#include "format/thought.h"
 
 namespace escribano::form {
 namespace {
@@ -31,27 +32,6 @@ std::string without_controls(std::string_view text) {
     }
   }
   return out;
-}
-
-std::string without_thought(std::string_view text) {
-  constexpr std::string_view kOpening = "<think>";
-  constexpr std::string_view kClosing = "</think>";
-  std::string kept;
-  std::size_t from = 0;
-  bool thinking = false;
-  for (std::size_t at = text.find('<'); at != std::string_view::npos; at = text.find('<', at + 1)) {
-    const std::string_view rest = text.substr(at);
-    if (starts_with_any_case(rest, kOpening)) {
-      if (!thinking) kept.append(text.substr(from, at - from)).push_back('\n');
-      thinking = true;
-    } else if (starts_with_any_case(rest, kClosing)) {
-      if (!thinking) kept.clear();
-      thinking = false;
-      from = at + kClosing.size();
-    }
-  }
-  if (!thinking) kept.append(text.substr(from));
-  return kept;
 }
 
 // ``` or ~~~, with or without the name of a language, and nothing else.

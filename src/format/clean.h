@@ -8,11 +8,8 @@
 namespace escribano::form {
 
 // `answer` as the parser reads it: well-formed UTF-8 (what is not becomes U+FFFD), '\n' as the only line break, tabs as
-// spaces, no other control characters, no thought, no lines of code fences. Linear in the length of `answer`.
-//
-// Thought is what stands in <think>...</think>, in any case of letters. A block that is never closed reaches to the end.
-// A block that was never opened begins where the answer begins: chat templates of thinking models put the opening tag
-// into the prompt. A block leaves a line break behind.
+// spaces, no other control characters, no thought (without_thought()), no lines of code fences. Linear in the length of
+// `answer`.
 std::string clean_answer(std::string_view answer);
 
 std::string_view trimmed(std::string_view text) noexcept;  // without spaces and line breaks at either end

@@ -5,7 +5,6 @@
 #include <stdexcept>
 
 #include "engine/llama/llama_backend.h"
-#include "models/resolve.h"
 
 namespace escribano {
 namespace {
@@ -17,16 +16,6 @@ T value_or_throw(Result<T> result) {
 }
 
 }  // namespace
-
-const ModelFiles& demo_model() {
-  static const ModelFiles files = [] {
-    ResolveOptions options;
-    options.home = std::filesystem::path(ESCRIBANO_BINARY_DIR) / "test-home";
-    options.demo_folder = std::filesystem::path(ESCRIBANO_SOURCE_DIR) / "assets" / "demo-model";
-    return value_or_throw(resolve_model("demo", options));
-  }();
-  return files;
-}
 
 PixelRule demo_pixel_rule() {
   const ModelInfo info = value_or_throw(check_model(demo_model()));
@@ -47,10 +36,12 @@ std::unique_ptr<engine::Backend> load_demo_backend(int slots, int context_tokens
   return value_or_throw(engine::load_llama_backend(options));
 }
 
-std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens) {
+std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens) {
   engine::EngineOptions options;
   options.pixel_rule = demo_pixel_rule();
   options.max_frames_per_prompt = 6;
+  options.max_context_tokens = max_total_tokens;
+  options.max_total_tokens = max_total_tokens;
   return value_or_throw(engine::Engine::start(load_demo_backend(slots, context_tokens), options));
 }
 
@@ -68,6 +59,17 @@ std::vector<engine::FrameResult> describe(engine::Engine& engine, engine::Descri
   }
   if (const Status status = ended.get(); !status) throw std::runtime_error(status.error().message);
   return results;
+}
+
+engine::GenerateResult generate(engine::Engine& engine, engine::GenerateRequest request) {
+  std::promise<Result<engine::GenerateResult>> done;
+  value_or_throw(
+      engine.submit(std::move(request), [&](const Result<engine::GenerateResult>& result) { done.set_value(result); }));
+  std::future<Result<engine::GenerateResult>> ended = done.get_future();
+  if (ended.wait_for(std::chrono::minutes(5)) != std::future_status::ready) {
+    throw std::runtime_error("the request did not end");
+  }
+  return value_or_throw(ended.get());
 }
 
 std::vector<std::filesystem::path> sample_frames() {

@@ -6,11 +6,9 @@
 #include "engine/backend.h"
 #include "engine/engine.h"
 #include "models/model_files.h"
+#include "support/demo_files.h"
 
 namespace escribano {
-
-// The demo model, imported once into the build folder from assets/demo-model by our own importer. Throws on failure.
-const ModelFiles& demo_model();
 
 // The model's own rule for image sizes.
 PixelRule demo_pixel_rule();
@@ -25,10 +23,12 @@ inline constexpr int kTwoThreads = 1;
 inline constexpr int kTwoThreads = 2;
 #endif
 std::unique_ptr<engine::Backend> load_demo_backend(int slots, int context_tokens, int threads = 1);
-std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens);
+// `max_total_tokens` lets the context be cut anew, for up to so many tokens in one slot.
+std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens = 0);
 
 // Runs one request to its end. Throws if it does not end well.
 std::vector<engine::FrameResult> describe(engine::Engine& engine, engine::DescribeRequest request);
+engine::GenerateResult generate(engine::Engine& engine, engine::GenerateRequest request);
 
 // 32 frames of the sample recording, one every 5.5 s from 0 s on, in order: all its screens, returns to earlier ones, and
 // a still stretch whose frames differ in nothing but coding noise.
