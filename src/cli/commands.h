@@ -18,6 +18,8 @@ enum class ExitCode : int {
 };
 
 // Each adds one subcommand whose callback stores its exit code in `exit_code`.
+void add_bridge_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
 void add_describe_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
+void add_doctor_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
 
 }  // namespace escribano::cli

@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,20 +17,15 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/queue.h"
 #include "base/signals.h"
 #include "cli/commands.h"
-#include "cli/model_setup.h"
+#include "cli/services.h"
 #include "cli/terminal.h"
-#include "engine/engine.h"
-#include "format/prompts.h"
+#include "domain/intelligence_service.h"
 #include "protocol/frame_result.h"
 
 namespace escribano::cli {
 namespace {
-
-using engine::FrameResult;
-using engine::FrameStatus;
 
 struct DescribeArguments {
   std::vector<std::string> images;
@@ -36,73 +34,27 @@ struct DescribeArguments {
   std::string strategy = "parallel";
   int batch_size = 0;  // 0: from the settings
   int max_tokens = 0;
-  int max_image_tokens = 0;
-  int threads = 0;
-  std::string model;
-  std::string projector;
   std::string prompt_file;
   std::vector<double> timestamps;
   float temperature = 0;
-  std::uint32_t seed = 0;
-  bool unconstrained = false;
-  bool verbose = false;
+  VlmArguments vlm;
 };
-
-// What the engine thread hands to the thread that prints.
-struct Event {
-  std::optional<FrameResult> frame;
-  Status done;
-};
-
-escribano::FrameResult to_domain(const FrameResult& result, const engine::FrameInput& frame) {
-  const engine::FrameStats& stats = result.stats;
-  escribano::FrameResult wire = {
-      .index = result.index,
-      .timestamp_s = frame.timestamp_s,
-      .image_path = frame.path.native(),
-      .error = result.error,
-      .stats =
-          {
-              .prompt_tokens = stats.prompt_tokens,
-              .generation_tokens = stats.generation_tokens,
-              .image_tokens = stats.image_tokens,
-              .image_width_px = stats.image_width_px,
-              .image_height_px = stats.image_height_px,
-              .load_ms = stats.load_ms,
-              .encode_ms = stats.encode_ms,
-              .prefill_ms = stats.prefill_ms,
-              .decode_ms = stats.decode_ms,
-              .finish_reason = std::string(engine::finish_reason_name(stats.finish_reason)),
-              .attempts = stats.attempts,
-              .reused = std::string(engine::reuse_name(stats.reused)),
-          },
-  };
-  if (result.status == FrameStatus::described) {
-    wire.description = result.description.description;
-    wire.activity = result.description.activity;
-    wire.apps = result.description.apps;
-    wire.topics = result.description.topics;
-  } else if (result.status == FrameStatus::unparsed) {
-    wire.raw_response = result.raw;
-  }
-  return wire;
-}
 
 // For people: a heading with what the frame took, then what it shows.
-std::string to_text(const FrameResult& result, const engine::FrameInput& frame) {
-  const engine::FrameStats& stats = result.stats;
-  std::string text = printable(frame.path);
-  if (result.status == FrameStatus::failed) return text + "\n  failed: " + result.error->message + "\n";
+std::string to_text(const FrameResult& result) {
+  const FrameStats& stats = result.stats;
+  std::string text = printable(result.image_path);
+  if (result.error) return text + "\n  failed: " + result.error->message + "\n";
   const double ms = stats.load_ms + stats.encode_ms + stats.prefill_ms + stats.decode_ms;
-  text += fmt::format("  ({}x{}, {} image tokens, {:.2f} s)\n", stats.image_width_px, stats.image_height_px,
-                      stats.image_tokens, ms / 1000);
-  if (result.status == FrameStatus::unparsed) return text + "  not in the form asked for: " + result.raw + "\n";
-  const Description& shown = result.description;
-  text += fmt::format("  {}\n  activity: {}   apps: {}   topics: {}\n", shown.description, shown.activity,
-                      fmt::join(shown.apps, ", "), fmt::join(shown.topics, ", "));
-  if (stats.finish_reason != engine::FinishReason::stop) {
-    text += fmt::format("  the answer was cut off ({})\n", engine::finish_reason_name(stats.finish_reason));
+  if (stats.image_tokens > 0) {
+    text += fmt::format("  ({}x{}, {} image tokens, {:.2f} s)", stats.image_width_px, stats.image_height_px,
+                        stats.image_tokens, ms / 1000);
   }
+  text += "\n";
+  if (result.raw_response) return text + "  not in the form asked for: " + *result.raw_response + "\n";
+  text += fmt::format("  {}\n  activity: {}   apps: {}   topics: {}\n", result.description, result.activity,
+                      fmt::join(result.apps, ", "), fmt::join(result.topics, ", "));
+  if (stats.finish_reason != "stop") text += fmt::format("  the answer was cut off ({})\n", stats.finish_reason);
   return text;
 }
 
@@ -112,7 +64,7 @@ struct Summary {
   std::size_t failed = 0;
 
   void count(const FrameResult& result) {
-    switch (result.status) {
+    switch (result.status()) {
       case FrameStatus::described: ++described; break;
       case FrameStatus::unparsed: ++unparsed; break;
       case FrameStatus::failed: ++failed; break;
@@ -132,105 +84,100 @@ bool print(const std::string& text) {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
 }
 
-// Submits the request, prints results as they come, and says how it went.
-Result<ExitCode> run_request(engine::Engine& engine, engine::DescribeRequest request, bool json) {
-  const std::vector<engine::FrameInput> frames = request.frames;
-  BoundedQueue<Event> events(frames.size() + 1);  // never full: the engine thread is not to wait for a terminal
+// Prints results as they come, and says how it went.
+Result<ExitCode> run_request(IntelligenceService& service, const std::vector<Frame>& frames, DescribeOptions options,
+                             const std::vector<std::string>& names, bool json) {
+  std::stop_source stop;
+  options.stop = stop.get_token();
+  ESCRIBANO_TRY(const SignalWatcher signals,
+                SignalWatcher::start({SIGINT, SIGTERM}, [&](int) { stop.request_stop(); }));
   const auto begin = std::chrono::steady_clock::now();
-  ESCRIBANO_TRY(const engine::JobId job, engine.submit(std::move(request), {
-                                                                               .on_frame =
-                                                                                   [&](const FrameResult& r) {
-                                                                                     events.push({r, {}});
-                                                                                   },
-                                                                               .on_done =
-                                                                                   [&](const Status& s) {
-                                                                                     events.push({{}, s});
-                                                                                   },
-                                                                           }));
-  ESCRIBANO_TRY(const SignalWatcher signals, SignalWatcher::start({SIGINT, SIGTERM}, [&](int) { engine.cancel(job); }));
   ProgressBar bar(frames.size());
   bar.update(0);
   Summary summary;
   bool output_broken = false;
-  Status done;
-  while (auto event = events.pop()) {
-    if (!event->frame) {
-      done = event->done;
-      break;
-    }
-    const FrameResult& result = *event->frame;
-    const engine::FrameInput& frame = frames[result.index];
+  const DescribeOutcome outcome = service.describe_images(frames, options, [&](FrameResult result, const Progress&) {
+    result.image_path = names[result.index];  // as it was typed
     summary.count(result);
     bar.clear();
-    if (result.status == FrameStatus::failed && json) {
+    if (result.error && json) {
       fmt::print(stderr, "escribano: frame {}: {}\n", result.index, result.error->message);
     }
-    if (!print(json ? protocol::encode(to_domain(result, frame)) + "\n" : to_text(result, frame)) && !output_broken) {
+    if (!print(json ? protocol::encode(result) + "\n" : to_text(result)) && !output_broken) {
       output_broken = true;
-      engine.cancel(job);
+      stop.request_stop();
     }
     bar.update(summary.total());
-  }
+  });
   bar.clear();
   if (output_broken) return fail(Errc::io_error, "standard output cannot be written");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (!done && done.error().code == Errc::cancelled) {
+  if (!outcome.status && outcome.status.error().code == Errc::cancelled) {
     fmt::print(stderr, "escribano: interrupted after {} of {} frames\n", summary.total(), frames.size());
     return ExitCode::interrupted;
   }
-  if (!done) return fail(done.error());
+  if (!outcome.status) {
+    if (summary.total() > 0) {
+      fmt::print(stderr, "escribano: {} of {} frames were done\n", summary.total(), frames.size());
+    }
+    return fail(outcome.status.error());
+  }
   fmt::print(stderr, "escribano: {}\n", summary.sentence(seconds));
   return summary.described == summary.total() ? ExitCode::done : ExitCode::some_frames_failed;
 }
 
-Result<engine::DescribeRequest> make_request(const DescribeArguments& arguments, const Settings& settings) {
-  engine::DescribeRequest request;
+Result<std::vector<Frame>> make_frames(const DescribeArguments& arguments) {
   if (!arguments.timestamps.empty() && arguments.timestamps.size() != arguments.images.size()) {
     return fail(Errc::invalid_argument, "--timestamps has {} values for {} images", arguments.timestamps.size(),
                 arguments.images.size());
   }
+  std::vector<Frame> frames;
   for (std::size_t i = 0; i < arguments.images.size(); ++i) {
     const double timestamp_s = arguments.timestamps.empty() ? static_cast<double>(i) : arguments.timestamps[i];
-    request.frames.push_back({.path = arguments.images[i], .image = nullptr, .timestamp_s = timestamp_s});
+    if (!std::isfinite(timestamp_s)) {
+      return fail(Errc::invalid_argument, "timestamp {} of --timestamps is {}; it must be a number of seconds", i + 1,
+                  timestamp_s);
+    }
+    // The bridge has a working folder of its own.
+    frames.push_back({.path = std::filesystem::absolute(arguments.images[i]), .timestamp_s = timestamp_s});
   }
+  return frames;
+}
+
+Result<DescribeOptions> make_options(const DescribeArguments& arguments, const Settings& settings) {
+  DescribeOptions options;
   const bool parallel = arguments.strategy == "parallel";
-  request.strategy = parallel ? engine::Strategy::parallel : engine::Strategy::interleaved;
-  request.batch_size = arguments.batch_size > 0 ? arguments.batch_size : settings.vlm_batch_size.value;
-  if (arguments.max_tokens > 0) {
-    request.max_tokens = arguments.max_tokens;
+  options.strategy = parallel ? DescribeStrategy::parallel : DescribeStrategy::interleaved;
+  options.batch_size = settings.vlm_batch_size.value;
+  if (!parallel) {
+    options.max_tokens = arguments.max_tokens > 0 ? arguments.max_tokens : settings.vlm_max_tokens.value;
+  } else if (arguments.max_tokens > 0) {
+    options.max_tokens = arguments.max_tokens * options.batch_size;
   } else {
     // The budget of ADR-006 is that of a batch of its default size; a frame alone gets its part, whatever --batch-size is.
-    request.max_tokens = parallel ? std::max(1, settings.vlm_max_tokens.value / 4) : settings.vlm_max_tokens.value;
+    options.max_tokens = std::max(1, settings.vlm_max_tokens.value / 4) * options.batch_size;
   }
   if (!arguments.prompt_file.empty()) {
-    ESCRIBANO_TRY(request.prompt, read_text_file(arguments.prompt_file, 64 << 10));
-    if (request.prompt.empty()) return fail(Errc::invalid_argument, "{} is empty", arguments.prompt_file);
+    ESCRIBANO_TRY(options.prompt, read_text_file(arguments.prompt_file, 64 << 10));
+    if (options.prompt.empty()) return fail(Errc::invalid_argument, "{} is empty", arguments.prompt_file);
   }
-  request.sampling = {.temperature = arguments.temperature, .seed = arguments.seed};
-  request.constrained = !arguments.unconstrained;
-  return request;
+  options.temperature = arguments.temperature;
+  return options;
 }
 
 Result<ExitCode> describe(const DescribeArguments& arguments, const Environment& environment) {
   ESCRIBANO_TRY(Settings settings, Settings::read(environment));
-  if (!arguments.model.empty()) settings.vlm_model.set(arguments.model, "--model");
-  if (arguments.verbose) settings.verbose.set(true, "--verbose");
+  ESCRIBANO_CHECK(apply(arguments.vlm, settings));
+  if (arguments.batch_size > 0) settings.vlm_batch_size.set(arguments.batch_size, "--batch-size");
   log::init("VLM", settings.verbose.value ? log::Level::debug : log::Level::warn);
 
-  ESCRIBANO_TRY(engine::DescribeRequest request, make_request(arguments, settings));
-  ESCRIBANO_TRY(const ChosenModel model, choose_model(settings, environment, arguments.projector));
-  const EngineSetup setup = {
-      .strategy = request.strategy,
-      .frames = static_cast<int>(request.frames.size()),
-      .batch_size = request.batch_size,
-      .max_tokens = request.max_tokens,
-      .prompt_bytes = static_cast<int>(std::max(request.prompt.size(), builtin_prompt(PromptKind::batch).size())),
-      .max_image_tokens = arguments.max_image_tokens,
-      .threads = arguments.threads,
-  };
-  ESCRIBANO_TRY(const std::unique_ptr<engine::Engine> engine, start_engine(model, setup));
+  ESCRIBANO_TRY(const std::vector<Frame> frames, make_frames(arguments));
+  ESCRIBANO_TRY(DescribeOptions options, make_options(arguments, settings));
+  const VlmUse use = {.options = options, .frames = frames.size()};
+  ESCRIBANO_TRY(const std::unique_ptr<IntelligenceService> service,
+                make_vlm_service(arguments.vlm, use, settings, environment));
   const bool json = arguments.json || (!arguments.text && !is_terminal(STDOUT_FILENO));
-  return run_request(*engine, std::move(request), json);
+  return run_request(*service, frames, std::move(options), arguments.images, json);
 }
 
 }  // namespace
@@ -239,28 +186,21 @@ void add_describe_command(CLI::App& app, const Environment& environment, ExitCod
   auto arguments = std::make_shared<DescribeArguments>();
   CLI::App* command = app.add_subcommand("describe", "Describe images: what is shown, the activity, apps and topics");
   command->footer(
-      "Results go to standard output in the order of the images, each as soon as it and those before it are ready: "
-      "one\n"
+      "Results go to standard output in the order of the images, each as soon as it and those before it are ready: one "
       "JSON object a line, or readable text on a terminal. Exit code 3: some images could not be described.\n\n"
       "Example:\n  escribano describe --json screenshots/*.png > frames.ndjson");
-  command->add_option("IMAGE", arguments->images, "JPEG, PNG or WebP files")->required()->option_text("FILE...");
+  command->add_option("IMAGE", arguments->images, "JPEG, PNG or WebP files")->required()->option_text("...");
   command->add_flag("--json", arguments->json, "One JSON object a line, also on a terminal");
   command->add_flag("--text", arguments->text, "Readable text, also into a file or pipe")->excludes("--json");
   command
       ->add_option("--strategy", arguments->strategy,
-                   "parallel: each image in a sequence of its own, the text never depends on the others;\n"
+                   "parallel: each image in a sequence of its own, the text never depends on the others; "
                    "interleaved: several labelled images in one prompt (default: parallel)")
       ->check(CLI::IsMember({"parallel", "interleaved"}))
       ->option_text("parallel|interleaved");
   command->add_option("--batch-size", arguments->batch_size, "Images at once (default: 4, or ESCRIBANO_VLM_BATCH_SIZE)")
       ->check(CLI::Range(1, 255))
       ->option_text("N");
-  command
-      ->add_option("--model", arguments->model,
-                   "A .gguf file, a model folder, a hub name, or 'demo' (default: ESCRIBANO_VLM_MODEL)")
-      ->option_text("MODEL");
-  command->add_option("--mmproj", arguments->projector, "The projector of a .gguf model, if not beside it")
-      ->option_text("FILE");
   command->add_option("--prompt-file", arguments->prompt_file, "Ask this instead of the built-in prompt")
       ->check(CLI::ExistingFile)
       ->option_text("FILE");
@@ -271,25 +211,15 @@ void add_describe_command(CLI::App& app, const Environment& environment, ExitCod
   command
       ->add_option(
           "--max-tokens", arguments->max_tokens,
-          "Longest answer in tokens: of an image (parallel; default: 500)\nor of a batch (interleaved; default: 2000)")
+          "Longest answer in tokens: of an image (parallel; default: 500) or of a batch (interleaved; default: 2000)")
       ->check(CLI::Range(1, 1'000'000))
-      ->option_text("N");
-  command
-      ->add_option("--max-image-tokens", arguments->max_image_tokens,
-                   "Shrink images to this many tokens (default: the model's own limit)")
-      ->check(CLI::Range(4, 65536))
       ->option_text("N");
   command
       ->add_option("--temperature", arguments->temperature,
                    "Above 0 the likeliest word is not always taken (default: 0)")
       ->check(CLI::Range(0.0, 10.0))
       ->option_text("T");
-  command->add_option("--seed", arguments->seed, "For temperatures above 0 (default: 0)")->option_text("N");
-  command->add_option("--threads", arguments->threads, "Compute threads (default: one for each processor)")
-      ->check(CLI::Range(1, 1024))
-      ->option_text("N");
-  command->add_flag("--unconstrained", arguments->unconstrained, "Let the model leave the answer format");
-  command->add_flag("-v,--verbose", arguments->verbose, "Log what happens to standard error");
+  add_vlm_options(*command, arguments->vlm);
   command->callback([arguments, environment, &exit_code] {
     const Result<ExitCode> result = describe(*arguments, environment);
     if (result) {

@@ -1,23 +1,55 @@
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
 #include "base/file.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 #include "cli/openmp_wait.h"
+#include "cli/process_title.h"
 
-int main(int argc, char** argv) {
-  escribano::cli::sleep_at_barriers(argv);
+namespace {
+
+// The arguments as they are meant. Called as escribano-bridge this is the bridge, and a script in the first place is left
+// out: so it can stand in for an interpreter that is told to run a bridge of the same family.
+std::vector<char*> meant_arguments(int argc, char** argv) {
+  static char bridge[] = "bridge";
+  std::vector<char*> arguments(argv, argv + argc);
+  const std::filesystem::path called = argc > 0 ? argv[0] : "";
+  if (called.filename() == "escribano-bridge") arguments.insert(arguments.begin() + 1, bridge);
+  if (arguments.size() > 2 && std::string_view(arguments[1]) == "bridge" &&
+      std::string_view(arguments[2]).ends_with(".py")) {
+    arguments.erase(arguments.begin() + 2);
+  }
+  return arguments;
+}
+
+}  // namespace
+
+int main(int original_argc, char** original_argv) {
+  escribano::cli::sleep_at_barriers(original_argv);
+  escribano::cli::remember_arguments(original_argc, original_argv);
   using escribano::cli::ExitCode;
+  std::vector<char*> arguments = meant_arguments(original_argc, original_argv);
+  const int argc = static_cast<int>(arguments.size());
+  char** const argv = arguments.data();
   CLI::App app("Turns screen recordings into structured descriptions and summaries, on this machine alone.",
                "escribano");
   app.set_version_flag("--version", "escribano " ESCRIBANO_VERSION);
+  app.formatter(escribano::cli::help_formatter());
   app.footer("'escribano COMMAND --help' shows the options of a command and an example.");
   ExitCode exit_code = ExitCode::done;
-  escribano::cli::add_describe_command(app, escribano::cli::process_environment(), exit_code);
+  const escribano::cli::Environment environment = escribano::cli::process_environment();
+  escribano::cli::add_describe_command(app, environment, exit_code);
+  escribano::cli::add_bridge_command(app, environment, exit_code);
+  escribano::cli::add_doctor_command(app, environment, exit_code);
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) command->group("Commands");
   // CLI11 says only that a command is missing, whatever was typed in its place.
   const auto named_first = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
   if (argc < 2 || (argv[1][0] != '-' && std::as_const(app).get_subcommands(named_first).empty())) {

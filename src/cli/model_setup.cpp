@@ -18,6 +18,12 @@ namespace {
 constexpr int kDefaultMaxImageTokens = 4096;
 // Sequences that decode together in interleaved prompts: each of them holds a whole batch.
 constexpr int kInterleavedSlots = 4;
+// A daemon's slot has room for a frame like this (1280x720 has 880) and an instruction of that length; whatever needs
+// more gets it when it comes, up to kMaxContextTokens, which bounds the memory of a daemon.
+constexpr int kOrdinaryImageTokens = 1280;
+constexpr int kInstructionTokens = 512;
+constexpr int kTextContextTokens = 8192;
+constexpr int kMaxContextTokens = 32'768;
 
 // Where MLX-VLM and transformers keep what they downloaded.
 std::filesystem::path huggingface_cache(const Environment& environment) {
@@ -52,46 +58,63 @@ class ImportBar {
   std::chrono::steady_clock::time_point begin_;
 };
 
-int rounded_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
-
-}  // namespace
-
-Result<ChosenModel> choose_model(const Settings& settings, const Environment& environment,
-                                 const std::filesystem::path& projector) {
-  ResolveOptions options;
-  options.home = settings.home;
-  options.demo_folder = assets_folder(environment) / "demo-model";
-  options.projector = projector;
-  options.hf_hub = huggingface_cache(environment);
-  options.progress = [bar = ImportBar()](const ImportProgress& progress) mutable { return bar.show(progress); };
-  auto files = resolve_model(settings.vlm_model.value, options);
-  if (!files && files.error().code == Errc::not_found && settings.vlm_model.is_default()) {
-    fmt::print(stderr,
-               "escribano: {} is not on this machine; using the demo model, which knows synthetic screens only\n",
-               settings.vlm_model.value);
-    files = resolve_model("demo", options);
-  }
-  if (!files) return fail(files.error());
-  ESCRIBANO_TRY(ModelInfo info, check_model(*files));
-  if (!info.has_vision) {
-    return fail(no_vision_error(*files));
-  }
-  return ChosenModel{*std::move(files), std::move(info)};
-}
-
-Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup) {
-  const ModelInfo& info = model.info;
+// The model's own rule, within the limit that the user or this program sets.
+PixelRule pixel_rule(const ModelInfo& info, int max_tokens) {
   PixelRule rule;
   rule.patch_size_px = static_cast<int>(info.patch_size);
   rule.merge_size = static_cast<int>(info.merge_size);
   rule.min_pixels = info.min_pixels.value_or(static_cast<std::uint32_t>(rule.min_pixels));
   rule.max_pixels = info.max_pixels.value_or(static_cast<std::uint32_t>(rule.max_pixels));
-  const int factor = rule.patch_size_px * rule.merge_size;
-  const std::int64_t pixels_a_token = std::int64_t{factor} * factor;
-  const std::int64_t limit = setup.max_image_tokens > 0 ? setup.max_image_tokens : kDefaultMaxImageTokens;
-  rule.max_pixels = std::min<std::int64_t>(rule.max_pixels, limit * pixels_a_token);
+  const std::int64_t factor = std::int64_t{rule.patch_size_px} * rule.merge_size;
+  const std::int64_t limit = max_tokens > 0 ? max_tokens : kDefaultMaxImageTokens;
+  rule.max_pixels = std::min<std::int64_t>(rule.max_pixels, limit * factor * factor);
   rule.min_pixels = std::min(rule.min_pixels, rule.max_pixels);
-  const int image_tokens = static_cast<int>(rule.max_pixels / pixels_a_token);
+  return rule;
+}
+
+int max_image_tokens(const PixelRule& rule) {
+  const std::int64_t factor = std::int64_t{rule.patch_size_px} * rule.merge_size;
+  return static_cast<int>(rule.max_pixels / (factor * factor));
+}
+
+int rounded_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
+
+}  // namespace
+
+Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
+                               const Environment& environment, const std::function<void(const std::string&)>& say) {
+  ResolveOptions options;
+  options.home = home;
+  options.demo_folder = assets_folder(environment) / "demo-model";
+  options.projector = choice.projector;
+  options.hf_hub = huggingface_cache(environment);
+  options.progress = [bar = ImportBar()](const ImportProgress& progress) mutable { return bar.show(progress); };
+  auto files = resolve_model(choice.name, options);
+  if (!files && files.error().code == Errc::not_found && choice.or_demo) {
+    say(fmt::format("{} is not on this machine; using the demo model, which knows synthetic screens only",
+                    choice.name));
+    files = resolve_model("demo", options);
+  }
+  if (!files) return fail(files.error());
+  ESCRIBANO_TRY(ModelInfo info, check_model(*files));
+  if (choice.needs_vision && !info.has_vision) {
+    return fail(no_vision_error(*files));
+  }
+  return ChosenModel{*std::move(files), std::move(info)};
+}
+
+Result<ChosenModel> choose_model(const Settings& settings, const Environment& environment,
+                                 const std::filesystem::path& projector) {
+  const ModelChoice choice = {
+      .name = settings.vlm_model.value, .or_demo = settings.vlm_model.is_default(), .projector = projector};
+  return find_model(choice, settings.home, environment,
+                    [](const std::string& line) { fmt::print(stderr, "escribano: {}\n", line); });
+}
+
+Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup) {
+  const ModelInfo& info = model.info;
+  const PixelRule rule = pixel_rule(info, setup.max_image_tokens);
+  const int image_tokens = max_image_tokens(rule);
 
   engine::EngineOptions options = {.pixel_rule = rule};
   if (!setup.reuse_embeddings) options.embedding_cache_bytes = 0;
@@ -125,6 +148,35 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   options.context_tokens = llama.context_tokens;
   options.max_context_tokens = static_cast<int>(info.n_ctx_train);
   options.max_total_tokens = 0;  // the context was measured for this one request and stays as it is
+  ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(llama));
+  return engine::Engine::start(std::move(backend), options);
+}
+
+Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& model, const DaemonSetup& setup) {
+  const ModelInfo& info = model.info;
+  engine::LlamaOptions llama = {.model = model.files.model};
+  llama.threads = setup.threads;
+  engine::EngineOptions options;
+  options.text_only = setup.text_only;
+  int context = kTextContextTokens;
+  if (setup.text_only) {
+    llama.slots = 1;
+  } else {
+    options.pixel_rule = pixel_rule(info, setup.max_image_tokens);
+    llama.projector = model.files.projector;
+    llama.max_image_tokens = max_image_tokens(options.pixel_rule);
+    llama.slots = setup.batch_size;
+    const int frame_budget = std::max(1, setup.max_tokens / setup.batch_size);
+    context = std::min(llama.max_image_tokens, kOrdinaryImageTokens) + kInstructionTokens + 2 * frame_budget;
+  }
+  if (info.max_frames_per_prompt) options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
+  const int limit =
+      std::min(static_cast<int>(info.n_ctx_train > 0 ? info.n_ctx_train : kMaxContextTokens), kMaxContextTokens);
+  llama.context_tokens = std::min(rounded_up(context, 256), limit);
+  options.slots = llama.slots;
+  options.context_tokens = llama.context_tokens;
+  options.max_context_tokens = limit;
+  options.max_total_tokens = std::max(llama.slots * llama.context_tokens, limit);
   ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(llama));
   return engine::Engine::start(std::move(backend), options);
 }

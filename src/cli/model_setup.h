@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,17 @@ struct ChosenModel {
 Result<ChosenModel> choose_model(const Settings& settings, const Environment& environment,
                                  const std::filesystem::path& projector);
 
+// What a model is to be found for.
+struct ModelChoice {
+  std::string name;                 // as in Settings::vlm_model
+  bool or_demo = false;             // the demo model will do where there is no such model
+  bool needs_vision = true;         // fails with no_vision otherwise
+  std::filesystem::path projector;  // --mmproj; may be empty
+};
+// The same for any model. `say` is told, in one line, when the demo model takes the place of another.
+Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
+                               const Environment& environment, const std::function<void(const std::string&)>& say);
+
 struct EngineSetup {
   engine::Strategy strategy = engine::Strategy::parallel;
   int frames = 1;                // of the request that is coming
@@ -32,7 +44,19 @@ struct EngineSetup {
   bool reuse_embeddings = true;  // keep what the vision tower made of a picture for when it comes again
 };
 
-// Loads the model with slots and a context that fit such a request. Blocks.
+// Loads the model with slots and a context that fit such a request, and no other. Blocks.
 Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup);
+
+struct DaemonSetup {
+  bool text_only = false;    // llm mode: the vision tower is not loaded
+  int batch_size = 4;        // frames described at once
+  int max_tokens = 2000;     // output budget of a batch
+  int max_image_tokens = 0;  // 0: what the model's own rule allows
+  int threads = 0;           // 0: one for each processor
+};
+
+// Loads the model for requests that are not known yet: a shape for ordinary frames, which grows for what needs more.
+// Blocks.
+Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& model, const DaemonSetup& setup);
 
 }  // namespace escribano::cli

@@ -12,93 +12,159 @@ namespace {
 
 constexpr int kMaxBatchSize = 255;
 constexpr int kMaxTokens = 1'000'000;
+constexpr int kMaxTimeout_ms = 3'600'000;
+constexpr int kMaxLogBytes = 1 << 30;
 
 using Json = nlohmann::json;
 
-Result<int> checked(int value, int high, std::string_view name) {
-  if (value < 1 || value > high) {
-    return fail(Errc::invalid_argument, "{} is {}; it must be a whole number from 1 to {}", name, value, high);
+template <class T>
+struct Choice {
+  std::string_view name;
+  T value;
+};
+constexpr Choice<BackendKind> kBackends[] = {
+    {"native", BackendKind::native}, {"ollama", BackendKind::ollama}, {"openai", BackendKind::openai}};
+constexpr Choice<bool> kFlags[] = {{"true", true}, {"1", true}, {"false", false}, {"0", false}, {"", false}};
+
+std::string shown(std::string_view text) { return printable(std::filesystem::path(text)); }
+
+Result<int> parse_int(std::string_view text, int low, int high, std::string_view name) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) {
+    return fail(Errc::invalid_argument, "{} is '{}'; it must be a whole number from {} to {}", name, shown(text), low,
+                high);
   }
   return value;
 }
 
-Result<int> parse_int(std::string_view text, int high, std::string_view name) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    return fail(Errc::invalid_argument, "{} is '{}'; it must be a whole number from 1 to {}", name,
-                printable(std::filesystem::path(text)), high);
+// Reads one setting after the other: its key in the file, then its variable.
+class Reader {
+ public:
+  Reader(const Environment& environment, Json config, std::string file)
+      : environment_(environment), config_(std::move(config)), file_(std::move(file)) {}
+
+  Status number(Setting<int>& setting, std::string_view variable, int low, int high) {
+    const std::string key = key_of(variable);
+    if (config_.contains(key)) {
+      const Json& value = config_[key];
+      if (!value.is_number_integer()) {
+        return fail(Errc::invalid_argument, "{} in {} must be a whole number from {} to {}", key, file_, low, high);
+      }
+      ESCRIBANO_TRY(const int number, parse_int(value.dump(), low, high, fmt::format("{} in {}", key, file_)));
+      setting.set(number, file_);
+    }
+    const auto text = environment_(variable);
+    if (!text) return {};
+    ESCRIBANO_TRY(const int number, parse_int(*text, low, high, variable));
+    setting.set(number, std::string(variable));
+    return {};
   }
-  return checked(value, high, name);
-}
 
-Result<bool> parse_bool(std::string_view text, std::string_view name) {
-  if (text == "true" || text == "1") return true;
-  if (text == "false" || text == "0" || text.empty()) return false;
-  return fail(Errc::invalid_argument, "{} is '{}'; it must be true or false", name,
-              printable(std::filesystem::path(text)));
-}
-
-Status read_config_int(const Json& config, const char* key, int high, const std::string& file, Setting<int>& setting) {
-  if (!config.contains(key)) return {};
-  const Json& value = config[key];
-  const std::string name = fmt::format("{} in {}", key, file);
-  if (!value.is_number_integer()) {
-    return fail(Errc::invalid_argument, "{} must be a whole number from 1 to {}", name, high);
+  // An empty variable counts as not set.
+  Status text(Setting<std::string>& setting, std::string_view variable, std::string_view what) {
+    const std::string key = key_of(variable);
+    if (config_.contains(key)) {
+      if (!config_[key].is_string() || config_[key].get<std::string>().empty()) {
+        return fail(Errc::invalid_argument, "{} in {} must be {}", key, file_, what);
+      }
+      setting.set(config_[key].get<std::string>(), file_);
+    }
+    if (auto value = environment_(variable); value && !value->empty()) {
+      setting.set(*std::move(value), std::string(variable));
+    }
+    return {};
   }
-  const auto wide = value.get<std::int64_t>();
-  ESCRIBANO_TRY(const int checked_value,
-                checked(static_cast<int>(std::clamp<std::int64_t>(wide, -1, high + 1L)), high, name));
-  setting.set(checked_value, file);
-  return {};
-}
 
-Status read_config_file(const std::filesystem::path& path, Settings& settings) {
+  Status flag(Setting<bool>& setting, std::string_view variable) {
+    const std::string key = key_of(variable);
+    if (config_.contains(key)) {
+      if (!config_[key].is_boolean()) {
+        return fail(Errc::invalid_argument, "{} in {} must be true or false", key, file_);
+      }
+      setting.set(config_[key].get<bool>(), file_);
+    }
+    const auto value = environment_(variable);
+    if (!value) return {};
+    for (const auto& choice : kFlags) {
+      if (choice.name != *value) continue;
+      setting.set(choice.value, std::string(variable));
+      return {};
+    }
+    return fail(Errc::invalid_argument, "{} is '{}'; it must be true or false", variable, shown(*value));
+  }
+
+  Status backend(Setting<BackendKind>& setting, std::string_view variable) {
+    Setting<std::string> name;
+    ESCRIBANO_CHECK(text(name, variable, "native, ollama or openai"));
+    if (name.is_default()) return {};
+    const auto kind = backend_kind(name.value);
+    if (!kind) {
+      const std::string where = name.source == variable ? name.source : key_of(variable) + " in " + file_;
+      return fail(Errc::invalid_argument, "{} is '{}'; it must be native, ollama or openai", where, shown(name.value));
+    }
+    setting.set(*kind, name.source);
+    return {};
+  }
+
+ private:
+  static std::string key_of(std::string_view variable) {
+    std::string key(variable.substr(std::string_view("ESCRIBANO_").size()));
+    for (char& c : key) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    return key;
+  }
+
+  const Environment& environment_;
+  Json config_;
+  std::string file_;
+};
+
+Result<Json> read_config_file(const std::filesystem::path& path) {
   auto text = read_text_file(path, 1 << 20);
   if (!text) {
-    if (text.error().code == Errc::not_found) return {};
+    if (text.error().code == Errc::not_found) return Json::object();
     return fail(text.error());
   }
-  const Json config = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  const std::string file = printable(path);
-  if (!config.is_object()) return fail(Errc::invalid_argument, "{} is not a JSON object", file);
-  if (config.contains("vlm_model")) {
-    if (!config["vlm_model"].is_string() || config["vlm_model"].get<std::string>().empty()) {
-      return fail(Errc::invalid_argument, "vlm_model in {} must be a model name", file);
-    }
-    settings.vlm_model.set(config["vlm_model"].get<std::string>(), file);
-  }
-  ESCRIBANO_CHECK(read_config_int(config, "vlm_batch_size", kMaxBatchSize, file, settings.vlm_batch_size));
-  ESCRIBANO_CHECK(read_config_int(config, "vlm_max_tokens", kMaxTokens, file, settings.vlm_max_tokens));
-  if (config.contains("verbose")) {
-    if (!config["verbose"].is_boolean())
-      return fail(Errc::invalid_argument, "verbose in {} must be true or false", file);
-    settings.verbose.set(config["verbose"].get<bool>(), file);
-  }
-  return {};
+  Json config = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) return fail(Errc::invalid_argument, "{} is not a JSON object", printable(path));
+  return config;
 }
 
-Status read_environment(const Environment& environment, Settings& settings) {
-  if (const auto model = environment("ESCRIBANO_VLM_MODEL"); model && !model->empty()) {
-    settings.vlm_model.set(*model, "ESCRIBANO_VLM_MODEL");
-  }
-  const auto read_int = [&](const char* name, int high, Setting<int>& setting) -> Status {
-    const auto text = environment(name);
-    if (!text) return {};
-    ESCRIBANO_TRY(const int value, parse_int(*text, high, name));
-    setting.set(value, name);
-    return {};
-  };
-  ESCRIBANO_CHECK(read_int("ESCRIBANO_VLM_BATCH_SIZE", kMaxBatchSize, settings.vlm_batch_size));
-  ESCRIBANO_CHECK(read_int("ESCRIBANO_VLM_MAX_TOKENS", kMaxTokens, settings.vlm_max_tokens));
-  if (const auto text = environment("ESCRIBANO_VERBOSE")) {
-    ESCRIBANO_TRY(const bool verbose, parse_bool(*text, "ESCRIBANO_VERBOSE"));
-    settings.verbose.set(verbose, "ESCRIBANO_VERBOSE");
-  }
-  return {};
+Status read_all(Reader& reader, Settings& settings) {
+  ESCRIBANO_CHECK(reader.text(settings.vlm_model, "ESCRIBANO_VLM_MODEL", "a model name"));
+  ESCRIBANO_CHECK(reader.number(settings.vlm_batch_size, "ESCRIBANO_VLM_BATCH_SIZE", 1, kMaxBatchSize));
+  ESCRIBANO_CHECK(reader.number(settings.vlm_max_tokens, "ESCRIBANO_VLM_MAX_TOKENS", 1, kMaxTokens));
+  ESCRIBANO_CHECK(reader.backend(settings.vlm, "ESCRIBANO_VLM"));
+  ESCRIBANO_CHECK(reader.backend(settings.llm, "ESCRIBANO_LLM"));
+  ESCRIBANO_CHECK(reader.text(settings.llm_model, "ESCRIBANO_LLM_MODEL", "a model name"));
+  ESCRIBANO_CHECK(reader.text(settings.ollama_url, "ESCRIBANO_OLLAMA_URL", "a URL"));
+  ESCRIBANO_CHECK(reader.text(settings.openai_url, "ESCRIBANO_OPENAI_URL", "a URL"));
+  ESCRIBANO_CHECK(reader.text(settings.openai_api_key, "ESCRIBANO_OPENAI_API_KEY", "a key"));
+  ESCRIBANO_CHECK(reader.text(settings.mlx_socket_path, "ESCRIBANO_MLX_SOCKET_PATH", "a path"));
+  ESCRIBANO_CHECK(reader.number(settings.mlx_startup_timeout, "ESCRIBANO_MLX_STARTUP_TIMEOUT", 1, kMaxTimeout_ms));
+  ESCRIBANO_CHECK(reader.text(settings.mlx_log_file, "ESCRIBANO_MLX_LOG_FILE", "a path"));
+  ESCRIBANO_CHECK(reader.number(settings.log_max_bytes, "ESCRIBANO_LOG_MAX_BYTES", 1024, kMaxLogBytes));
+  ESCRIBANO_CHECK(reader.text(settings.bridge_command, "ESCRIBANO_BRIDGE_COMMAND", "a command"));
+  ESCRIBANO_CHECK(reader.text(settings.python_path, "ESCRIBANO_PYTHON_PATH", "a path"));
+  ESCRIBANO_CHECK(reader.text(settings.bridge_script, "ESCRIBANO_BRIDGE_SCRIPT", "a path"));
+  return reader.flag(settings.verbose, "ESCRIBANO_VERBOSE");
 }
 
 }  // namespace
+
+std::string_view backend_name(BackendKind kind) noexcept {
+  for (const auto& choice : kBackends) {
+    if (choice.value == kind) return choice.name;
+  }
+  return "native";
+}
+
+std::optional<BackendKind> backend_kind(std::string_view name) noexcept {
+  for (const auto& choice : kBackends) {
+    if (choice.name == name) return choice.value;
+  }
+  return std::nullopt;
+}
 
 Environment process_environment() {
   return [](std::string_view name) -> std::optional<std::string> {
@@ -118,8 +184,10 @@ Result<Settings> Settings::read(const Environment& environment) {
     return fail(Errc::invalid_argument,
                 "neither ESCRIBANO_HOME nor HOME is set: there is no place for models and state");
   }
-  ESCRIBANO_CHECK(read_config_file(settings.home / "config.json", settings));
-  ESCRIBANO_CHECK(read_environment(environment, settings));
+  const std::filesystem::path file = settings.home / "config.json";
+  ESCRIBANO_TRY(Json config, read_config_file(file));
+  Reader reader(environment, std::move(config), printable(file));
+  ESCRIBANO_CHECK(read_all(reader, settings));
   return settings;
 }
 
@@ -132,6 +200,10 @@ std::filesystem::path assets_folder(const Environment& environment) {
     if (std::filesystem::is_directory(installed, error)) return installed;
   }
   return ESCRIBANO_SOURCE_ASSETS;
+}
+
+std::filesystem::path self_check_picture(const Environment& environment) {
+  return assets_folder(environment) / "samples" / "frames" / "session-a-006.0s.jpg";
 }
 
 }  // namespace escribano::cli

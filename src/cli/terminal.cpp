@@ -8,6 +8,37 @@
 #include <unistd.h>
 
 namespace escribano::cli {
+namespace {
+
+// Characters of a text in UTF-8: every byte but those that go on a character.
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+void wrap_line(std::string_view text, std::size_t columns, std::vector<std::string>& lines) {
+  const std::size_t indent = std::min(text.find_first_not_of(' '), text.size());
+  lines.emplace_back(indent, ' ');
+  std::size_t used = indent;
+  for (std::size_t at = indent; at < text.size();) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    const std::string_view word = text.substr(at, end - at);
+    at = end + 1;
+    if (word.empty()) continue;
+    if (used > indent && used + 1 + characters(word) > columns) {
+      lines.emplace_back(indent, ' ');
+      used = indent;
+    }
+    if (used > indent) {
+      lines.back() += ' ';
+      ++used;
+    }
+    lines.back() += word;
+    used += characters(word);
+  }
+}
+
+}  // namespace
 
 bool is_terminal(int fd) { return ::isatty(fd) == 1; }
 
@@ -37,6 +68,16 @@ std::string progress_line(std::size_t done, std::size_t total, double elapsed_s,
   const auto width = static_cast<std::size_t>(std::min(room, 40) - 2);
   const std::size_t filled = total == 0 ? width : width * done / total;
   return "[" + std::string(filled, '#') + std::string(width - filled, '.') + "]" + figures;
+}
+
+std::vector<std::string> wrapped(std::string_view text, std::size_t columns) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    wrap_line(text.substr(at, end - at), columns, lines);
+    at = end + 1;
+  }
+  return lines;
 }
 
 ProgressBar::ProgressBar(std::size_t total) : total_(total), visible_(is_terminal(STDERR_FILENO)) {}

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace escribano::cli {
 
@@ -15,6 +16,10 @@ int terminal_columns(int fd);
 std::string progress_line(std::size_t done, std::size_t total, double elapsed_s, int columns);
 // "7 s", "3 min 20 s", "2 h 5 min". Pure.
 std::string human_duration(double seconds);
+
+// The text (UTF-8) in lines of at most `columns`, broken at spaces and where it has line breaks. Lines keep the spaces
+// they begin with. A word that is longer stays whole, so that a path can be copied. Pure.
+std::vector<std::string> wrapped(std::string_view text, std::size_t columns);
 
 // A progress bar on standard error, redrawn in place; silent where standard error is no terminal. Not thread-safe.
 class ProgressBar {

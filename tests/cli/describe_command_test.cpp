@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "support/bridge_program.h"
 #include "support/run_command.h"
 #include "support/temp_folder.h"
 
@@ -38,6 +39,10 @@ class DescribeCommand : public ::testing::Test {
     // The model that the other tests imported is used again.
     if (!options.environment.contains("ESCRIBANO_HOME")) {
       options.environment["ESCRIBANO_HOME"] = ESCRIBANO_BINARY_DIR "/test-home";
+    }
+    // A bridge of this test's own.
+    if (!options.environment.contains("ESCRIBANO_MLX_SOCKET_PATH")) {
+      options.environment["ESCRIBANO_MLX_SOCKET_PATH"] = folder.path() / "b.sock";
     }
     return run_command(arguments, options);
   }
@@ -184,6 +189,24 @@ TEST_F(DescribeCommand, BadModelsAreRefusedByNameAndReasonBeforeAnyFrame) {
     EXPECT_THAT(result.err, HasSubstr(reason)) << name;
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << "one clear error:\n" << result.err;
   }
+}
+
+TEST_F(DescribeCommand, ABridgeWithAnotherModelIsNotTakenForTheOneAskedFor) {
+  BridgeProgram bridge;
+  bridge.arguments.insert(bridge.arguments.end(), {"--mode", "vlm"});
+  bridge.serve();
+  CommandOptions options;
+  options.environment["ESCRIBANO_MLX_SOCKET_PATH"] = bridge.socket();
+  // Another name for the same files is another model to whoever asks.
+  const std::filesystem::path other = folder.path() / "other";
+  std::filesystem::create_directory_symlink(kSource / "assets" / "demo-model", other);
+  const CommandResult refused = describe({frames()[0], "--model", other}, options);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("serves demo, not"));
+  // Where none was asked for, the one that is there will do.
+  const CommandResult taken = describe({frames()[0]}, options);
+  EXPECT_EQ(taken.exit_code, 0) << taken.err;
+  EXPECT_THAT(taken.err, Not(HasSubstr("not on this machine")));
 }
 
 TEST_F(DescribeCommand, WrongUsageExitsWithTwoAndNamesTheProblem) {
