@@ -40,6 +40,8 @@ class FakeBridge {
   nlohmann::json describe(const nlohmann::json& id, const std::vector<int>& numbers,
                           const nlohmann::json& parameters = nlohmann::json::object());
   nlohmann::json status() const;
+  // An engine like the bridge's own, for comparison.
+  std::unique_ptr<engine::Engine> make_engine() { return load("").value().engine; }
   const std::filesystem::path& folder() const { return folder_.path(); }
 
   // Lets the model stand still before its next step of a kind ("encode", "prefill", "decode") until release().
