@@ -4,12 +4,9 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -175,17 +172,14 @@ void Server::poll_once() {
 
 void Server::accept_clients() {
   while (listener_) {
-    FileDescriptor socket(::accept(listener_.get(), nullptr, nullptr));
-    if (!socket) {
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) {
-        log::warn("a client cannot be accepted: {}", std::strerror(errno));
-        accept_again_at_ = now() + kAcceptPause;
-      }
+    auto accepted = accept_unix(listener_);
+    if (!accepted) {
+      log::warn("{}", accepted.error().message);
+      accept_again_at_ = now() + kAcceptPause;
       return;
     }
-    ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
-    ::fcntl(socket.get(), F_SETFL, O_NONBLOCK);
+    if (!*accepted) return;
+    FileDescriptor socket = **std::move(accepted);
     if (!peer_is_same_user(socket)) {
       log::warn("a client of another user was refused");
       continue;
