@@ -133,12 +133,17 @@ void Dispatcher::handle(ClientId client, protocol::Request request, std::size_t 
 
 void Dispatcher::accept(ClientId client, protocol::RequestId id, Work work) {
   const auto limit = static_cast<std::size_t>(options_.max_queued_frames);
-  if (work.frames > limit - std::min(limit, queued_frames_) ||
-      work.line_bytes > options_.max_queued_bytes - std::min(options_.max_queued_bytes, queued_bytes_)) {
+  if (work.frames > limit - std::min(limit, queued_frames_)) {
     return send_(client, error_answer(std::move(id), {Errc::overloaded,
                                                       fmt::format("{} frames wait already and {} more are beyond the "
                                                                   "limit of {}; nothing was started, ask again later",
                                                                   queued_frames_, work.frames, limit)}));
+  }
+  if (work.line_bytes > options_.max_queued_bytes - std::min(options_.max_queued_bytes, queued_bytes_)) {
+    return send_(client, error_answer(std::move(id), {Errc::overloaded,
+                                                      fmt::format("requests of {} bytes wait already, and the limit is "
+                                                                  "{}; nothing was started, ask again later",
+                                                                  queued_bytes_, options_.max_queued_bytes)}));
   }
   work.client = client;
   work.id = std::move(id);

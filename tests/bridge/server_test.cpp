@@ -227,6 +227,16 @@ TEST_F(ServerTest, FramesBeyondTheLimitAreRefusedWholeAndNothingIsDropped) {
   EXPECT_EQ(peer.answer()["results"].size(), 4u);
 }
 
+TEST_F(ServerTest, RequestsBeyondTheLimitInBytesAreRefusedForThatReason) {
+  bridge.options.dispatcher.max_queued_bytes = 400;
+  bridge.start();
+  BridgePeer peer = bridge.connect();
+  const json refused = peer.answers(bridge.describe(1, {1}, {{"prompt", std::string(500, 'x')}})).at(0);
+  EXPECT_EQ(refused["code"], "overloaded");
+  EXPECT_THAT(refused["error"].get<std::string>(), HasSubstr("the limit is 400"));
+  EXPECT_THAT(descriptions(peer.answers(bridge.describe(2, {2}))), ElementsAre("Picture 2"));
+}
+
 TEST_F(ServerTest, AClientThatNeverReadsIsDroppedAndTheOthersAreServed) {
   bridge.start();
   BridgePeer deaf = bridge.connect();
