@@ -42,10 +42,14 @@ function(escribano_library name)
   target_link_libraries(escribano_${name} PUBLIC ${ARG_PUBLIC} PRIVATE escribano_options ${ARG_PRIVATE})
 endfunction()
 
-# escribano_test(NAME SOURCES a_test.cpp ... [LINK dep ...] [LABELS l ...] [TIMEOUT seconds])
-# A GoogleTest program whose cases ctest runs one by one.
+# escribano_test(NAME SOURCES a_test.cpp ... [LINK dep ...] [LABELS l ...] [TIMEOUT seconds] [ONE_THREAD])
+# A GoogleTest program whose cases ctest runs one by one. ONE_THREAD: there is one thread in it, or what it runs are other
+# processes that other tests look into; with ThreadSanitizer it is not built.
 function(escribano_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "TIMEOUT" "SOURCES;LINK;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "ONE_THREAD" "TIMEOUT" "SOURCES;LINK;LABELS")
+  if(ARG_ONE_THREAD AND ESCRIBANO_SANITIZE STREQUAL "thread")
+    return()
+  endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()

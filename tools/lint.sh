@@ -14,9 +14,11 @@ cd "$root" || exit 1
 # fmt and tl/expected.hpp are missing here: base publishes them to everyone.
 third_party='
   ^spdlog/                                       base
-  ^nlohmann/                                     models protocol intelligence cli
+  ^nlohmann/                                     models protocol intelligence cli store report
   ^(jpeglib|jerror|png|pngconf)\.h$|^webp/       image
-  ^xxhash\.h$                                    image
+  ^xxhash\.h$                                    image recording
+  ^libav(format|codec|util)/|^libswscale/        recording
+  ^sqlite3\.h$                                   store
   ^openssl/                                      models
   ^(llama|mtmd|ggml|gguf)[a-z0-9-]*\.h$          engine/llama
   ^curl/                                         intelligence
@@ -64,11 +66,14 @@ check_tidy() {
   local tool database=build/release/compile_commands.json
   tool=$(llvm_tool clang-tidy) || { failed=1; return; }
   configure release || { failed=1; return; }
+  # The analyser looks into short functions only ("shallow"): it finds nearly as much in half the time.
   # shellcheck disable=SC2016  # the inner shell expands these
   files 'src/*.cpp' | while IFS= read -r f; do
     grep -qF "/$f\"" "$database" && printf '%s\0' "$f"
   done | xargs -0 -n 1 -P "$(cores)" sh -c '
-    out=$("$0" --quiet --extra-arg=-Wno-unknown-warning-option -p build/release "$1" 2>&1) || { printf "%s\n" "$out"; exit 1; }' "$tool" ||
+    out=$("$0" --quiet --extra-arg=-Wno-unknown-warning-option \
+      --extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg=mode=shallow \
+      -p build/release "$1" 2>&1) || { printf "%s\n" "$out"; exit 1; }' "$tool" ||
     complain "tidy: see above"
 }
 

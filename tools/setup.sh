@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the system packages that are missing: tools/setup.sh [build|ci]
+# Installs the system packages that are missing: tools/setup.sh [build|test|ci]
 #
-#   build   what ./run and ./test need (default)
+#   build   what ./run needs (default)
+#   test    that and what ./test needs besides: a browser that opens the report
 #   ci      that and the linters, fuzzers and script checks of .ci/run
 #
 # Needs no input. Success leaves a stamp under build/ that names the package list, so the next call costs nothing. As an
@@ -17,17 +18,19 @@ what=${1:-build}
 # command:package stands for a command that may have come from elsewhere than a package.
 debian_build="build-essential cmake ninja-build git ca-certificates npm:npm pkg-config|pkgconf
   libjpeg62-turbo-dev|libjpeg-turbo8-dev|libjpeg-dev libpng-dev libwebp-dev libxxhash-dev libssl-dev nlohmann-json3-dev libcli11-dev
-  libspdlog-dev libfmt-dev libexpected-dev libcurl4-openssl-dev libgtest-dev libgmock-dev ffmpeg:ffmpeg
-  python3:python3"
+  libspdlog-dev libfmt-dev libexpected-dev libcurl4-openssl-dev libgtest-dev libgmock-dev
+  libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libsqlite3-dev ffmpeg:ffmpeg python3:python3"
+debian_test="chromium:chromium fonts-dejavu-core"
 debian_ci="clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev llvm-16 shellcheck:shellcheck"
 brew_build="cmake ninja git:git npm:node pkg-config:pkgconf jpeg-turbo libpng webp xxhash openssl@3 nlohmann-json cli11 spdlog fmt
-  tl-expected curl googletest ffmpeg:ffmpeg python3:python3"
+  tl-expected curl googletest ffmpeg sqlite python3:python3"
 brew_ci="llvm@16 shellcheck"
 
 case $what in
   build) debian=$debian_build brew=$brew_build ;;
-  ci) debian="$debian_build $debian_ci" brew="$brew_build $brew_ci" ;;
-  *) echo "usage: tools/setup.sh [build|ci]" >&2; exit 2 ;;
+  test) debian="$debian_build $debian_test" brew=$brew_build ;;
+  ci) debian="$debian_build $debian_test $debian_ci" brew="$brew_build $brew_ci" ;;
+  *) echo "usage: tools/setup.sh [build|test|ci]" >&2; exit 2 ;;
 esac
 
 say() { printf 'setup: %s\n' "$*" >&2; }
