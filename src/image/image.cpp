@@ -55,10 +55,11 @@ Walk walk_of(Size stored, int orientation) {
   }
 }
 
-Image upright(codec::Decoded decoded) {
-  if (decoded.orientation == 1) return std::move(decoded.image);
-  const Image& stored = decoded.image;
-  const Walk walk = walk_of(stored.size(), decoded.orientation);
+}  // namespace
+
+Image turn_upright(Image stored, int orientation) {
+  if (orientation <= 1 || orientation > 8) return stored;
+  const Walk walk = walk_of(stored.size(), orientation);
   Image result{walk.size.width_px, walk.size.height_px, std::vector<std::uint8_t>(stored.rgb.size())};
   std::uint8_t* out = result.rgb.data();
   for (std::ptrdiff_t y = 0; y < result.height_px; ++y) {
@@ -68,8 +69,6 @@ Image upright(codec::Decoded decoded) {
   }
   return result;
 }
-
-}  // namespace
 
 Status codec::check_size(std::uint64_t width_px, std::uint64_t height_px, const ImageLimits& limits,
                          std::string_view name) {
@@ -96,7 +95,7 @@ Result<Image> codec::allocate_image(std::uint64_t width_px, std::uint64_t height
 Result<Image> decode_image(std::span<const std::byte> bytes, const ImageLimits& limits, std::string_view name) {
   try {
     ESCRIBANO_TRY(codec::Decoded decoded, decode_by_signature(bytes, limits, name));
-    return upright(std::move(decoded));
+    return turn_upright(std::move(decoded.image), decoded.orientation);
   } catch (const std::bad_alloc&) {
     return fail(Errc::out_of_memory, "{}: no memory for the picture", name);
   }

@@ -63,4 +63,8 @@ Result<Image> decode_image(std::span<const std::byte> bytes, const ImageLimits& 
 // directory, a device), io_error. Blocks on the file.
 Result<Image> load_image(const std::filesystem::path& path, const ImageLimits& limits);
 
+// A stored picture as it is to be looked at. `orientation` is 1 to 8 as the EXIF standard numbers them; any other value
+// leaves it as it is. Throws only what std::vector throws when memory is short.
+Image turn_upright(Image stored, int orientation);
+
 }  // namespace escribano
