@@ -29,9 +29,12 @@ inline Result<std::string> fill(std::string_view template_text, std::initializer
 }
 
 enum class PromptKind : std::uint8_t {
-  single,   // after one frame; no placeholders
-  batch,    // after {n} frames, each introduced by its frame_label()
-  summary,  // of the timed lines {segments}; no frames
+  single,     // after one frame; no placeholders
+  batch,      // after {n} frames, each introduced by its frame_label()
+  summary,    // of the timed lines {segments}; no frames
+  standup,    // likewise, as a note for a stand-up
+  narrative,  // likewise, as paragraphs
+  fold,       // of {parts}, which are texts on parts of one session, one {form}; no frames
 };
 
 // The template of that kind in assets/prompts/, as it was when the program was built, without the line break at its end.

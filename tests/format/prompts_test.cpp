@@ -55,7 +55,8 @@ TEST(PromptFilling, RefusesNamesThatAreAmbiguousOrNone) {
 
 TEST(BuiltinPrompts, AreTheFilesOfTheRepository) {
   const std::pair<PromptKind, const char*> kinds[] = {
-      {PromptKind::single, "single"}, {PromptKind::batch, "batch"}, {PromptKind::summary, "summary"}};
+      {PromptKind::single, "single"},   {PromptKind::batch, "batch"},         {PromptKind::summary, "summary"},
+      {PromptKind::standup, "standup"}, {PromptKind::narrative, "narrative"}, {PromptKind::fold, "fold"}};
   for (const auto& [kind, name] : kinds) {
     std::ifstream file(std::string(ESCRIBANO_SOURCE_DIR "/assets/prompts/") + name + ".txt", std::ios::binary);
     const std::string text(std::istreambuf_iterator<char>(file), {});
@@ -72,6 +73,10 @@ TEST(BuiltinPrompts, AreFilledByTheirPlaceholdersAlone) {
   const Result<std::string> summary = fill(builtin_prompt(PromptKind::summary), {{"segments", "0:00-4:10 $& {n}"}});
   ASSERT_TRUE(summary);
   EXPECT_TRUE(summary->ends_with("\n\n0:00-4:10 $& {n}"));
+  for (const PromptKind kind : {PromptKind::standup, PromptKind::narrative}) {
+    EXPECT_TRUE(fill(builtin_prompt(kind), {{"segments", "0:00-4:10"}})->ends_with("\n\n0:00-4:10"));
+  }
+  EXPECT_THAT(*fill(builtin_prompt(PromptKind::fold), {{"parts", "A part."}, {"form", "a note"}}), HasSubstr("a note"));
 }
 
 TEST(FrameLabels, GiveTheTimeWithOneDecimal) {
