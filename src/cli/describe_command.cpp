@@ -174,10 +174,9 @@ Result<ExitCode> describe(const DescribeArguments& arguments, const Environment&
   ESCRIBANO_TRY(const std::vector<Frame> frames, make_frames(arguments));
   ESCRIBANO_TRY(DescribeOptions options, make_options(arguments, settings));
   const VlmUse use = {.options = options, .frames = frames.size()};
-  ESCRIBANO_TRY(const std::unique_ptr<IntelligenceService> service,
-                make_vlm_service(arguments.vlm, use, settings, environment));
+  ESCRIBANO_TRY(const ChosenService chosen, make_vlm_service(arguments.vlm, use, settings, environment));
   const bool json = arguments.json || (!arguments.text && !is_terminal(STDOUT_FILENO));
-  return run_request(*service, frames, std::move(options), arguments.images, json);
+  return run_request(*chosen.service, frames, std::move(options), arguments.images, json);
 }
 
 }  // namespace
@@ -220,15 +219,7 @@ void add_describe_command(CLI::App& app, const Environment& environment, ExitCod
       ->check(CLI::Range(0.0, 10.0))
       ->option_text("T");
   add_vlm_options(*command, arguments->vlm);
-  command->callback([arguments, environment, &exit_code] {
-    const Result<ExitCode> result = describe(*arguments, environment);
-    if (result) {
-      exit_code = *result;
-      return;
-    }
-    fmt::print(stderr, "escribano: {}\n", result.error().message);
-    exit_code = result.error().code == Errc::invalid_argument ? ExitCode::usage : ExitCode::failed;
-  });
+  command->callback([arguments, environment, &exit_code] { exit_code = exit_with(describe(*arguments, environment)); });
 }
 
 }  // namespace escribano::cli

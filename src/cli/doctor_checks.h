@@ -44,6 +44,6 @@ std::optional<Check> check_frame(const Settings& settings, const Environment& en
                                  const VlmArguments& arguments, std::stop_token stop);
 
 // Has a few words written by what was chosen to write texts. Nullopt where `stop` ended it.
-std::optional<Check> check_writing(const Settings& settings, std::stop_token stop);
+std::optional<Check> check_writing(const Settings& settings, const Environment& environment, std::stop_token stop);
 
 }  // namespace escribano::cli

@@ -104,13 +104,17 @@ Result<bool> check_all(Reporter& report, const Settings& settings, const VlmArgu
     if (!frame) return false;
     report.add(*std::move(frame));
   }
+  if (settings.llm.value == BackendKind::none) {
+    report.add(check_skipped("text", "no language model is wanted"));
+    return true;
+  }
   if (!llm_model || !llm_socket || !llm_backend) {
     report.add(check_skipped("text", fmt::format("not written: mend the {} first",
                                                  !llm_model ? "model" : (!llm_socket ? "llm-socket" : "llm-backend"))));
     return true;
   }
   report.begin("whether a text is written");
-  auto text = check_writing(settings, stop.get_token());
+  auto text = check_writing(settings, environment, stop.get_token());
   if (!text) return false;
   report.add(*std::move(text));
   return true;
@@ -156,15 +160,7 @@ void add_doctor_command(CLI::App& app, const Environment& environment, ExitCode&
                     "warning, failed, skipped), found, and mend where there is something to do");
   add_vlm_options(*command, arguments->vlm);
   add_llm_options(*command, arguments->llm);
-  command->callback([arguments, environment, &exit_code] {
-    const Result<ExitCode> result = doctor(*arguments, environment);
-    if (result) {
-      exit_code = *result;
-      return;
-    }
-    fmt::print(stderr, "escribano: {}\n", result.error().message);
-    exit_code = result.error().code == Errc::invalid_argument ? ExitCode::usage : ExitCode::failed;
-  });
+  command->callback([arguments, environment, &exit_code] { exit_code = exit_with(doctor(*arguments, environment)); });
 }
 
 }  // namespace escribano::cli

@@ -208,6 +208,9 @@ Check check_socket(const Settings& settings, Mode mode) {
 
 Check check_backend(const Settings& settings, Mode mode, bool in_process) {
   const BackendChoice choice = choice_of(settings, mode);
+  if (choice.kind == BackendKind::none) {
+    return check_ok(choice.name, "none: texts are put together without a language model");
+  }
   if (choice.kind == BackendKind::native) {
     if (mode == Mode::vlm && in_process) return check_ok(choice.name, "native: our own engine, in this process");
     const bool own = own_vlm(settings, false) || settings.vlm.value != BackendKind::native;
@@ -242,7 +245,7 @@ std::optional<Check> check_frame(const Settings& settings, const Environment& en
     return check_failed("frame", service.error().message, mend_frame(service.error(), settings));
   }
   const std::array<Frame, 1> frames = {Frame{.path = std::filesystem::absolute(self_check_picture(environment))}};
-  const DescribeOutcome outcome = (*service)->describe_images(frames, options, {});
+  const DescribeOutcome outcome = service->service->describe_images(frames, options, {});
   if (!outcome.status && outcome.status.error().code == Errc::cancelled) return std::nullopt;
   if (!outcome.status) {
     return check_failed("frame", outcome.status.error().message, mend_frame(outcome.status.error(), settings));
@@ -251,7 +254,7 @@ std::optional<Check> check_frame(const Settings& settings, const Environment& en
   return judge_frame(outcome.results.at(0), seconds, settings);
 }
 
-std::optional<Check> check_writing(const Settings& settings, std::stop_token stop) {
+std::optional<Check> check_writing(const Settings& settings, const Environment& environment, std::stop_token stop) {
   const auto begin = std::chrono::steady_clock::now();
   GenerateOptions options;
   options.max_tokens = kWritingTokens;
@@ -266,9 +269,9 @@ std::optional<Check> check_writing(const Settings& settings, std::stop_token sto
   };
   const auto prompt = fill(builtin_prompt(PromptKind::summary), {{"segments", kWritingSegment}});
   if (!prompt) return failed(prompt.error());
-  const auto service = make_llm_service(settings);
+  const auto service = make_llm_service(settings, environment);
   if (!service) return failed(service.error());
-  const auto text = (*service)->generate_text(*prompt, options);
+  const auto text = service->service->generate_text(*prompt, options);
   if (!text && text.error().code == Errc::cancelled) return std::nullopt;
   if (!text) return failed(text.error());
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

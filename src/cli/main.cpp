@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -35,6 +36,7 @@ std::vector<char*> meant_arguments(int argc, char** argv) {
 int main(int original_argc, char** original_argv) {
   escribano::cli::sleep_at_barriers(original_argv);
   escribano::cli::remember_arguments(original_argc, original_argv);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error to tell, as a full disk is
   using escribano::cli::ExitCode;
   std::vector<char*> arguments = meant_arguments(original_argc, original_argv);
   const int argc = static_cast<int>(arguments.size());
@@ -46,9 +48,15 @@ int main(int original_argc, char** original_argv) {
   app.footer("'escribano COMMAND --help' shows the options of a command and an example.");
   ExitCode exit_code = ExitCode::done;
   const escribano::cli::Environment environment = escribano::cli::process_environment();
+  escribano::cli::add_process_command(app, environment, exit_code);
+  escribano::cli::add_report_command(app, environment, exit_code);
+  escribano::cli::add_list_command(app, environment, exit_code);
+  escribano::cli::add_show_command(app, environment, exit_code);
+  escribano::cli::add_search_command(app, environment, exit_code);
   escribano::cli::add_describe_command(app, environment, exit_code);
   escribano::cli::add_bridge_command(app, environment, exit_code);
   escribano::cli::add_doctor_command(app, environment, exit_code);
+  escribano::cli::add_config_command(app, environment, exit_code);
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) command->group("Commands");
   // CLI11 says only that a command is missing, whatever was typed in its place.
   const auto named_first = [&](const CLI::App* command) { return command->get_name() == argv[1]; };

@@ -25,9 +25,8 @@ constexpr std::string_view kOllamaModel = "qwen3-vl:2b-instruct-bf16";
 constexpr std::string_view kOpenAiModel = "default";
 constexpr std::string_view kDemoModel = "demo";
 
-Result<std::unique_ptr<IntelligenceService>> start_in_process(const VlmArguments& arguments, const VlmUse& use,
-                                                              const Settings& settings,
-                                                              const Environment& environment) {
+Result<ChosenService> start_in_process(const VlmArguments& arguments, const VlmUse& use, const Settings& settings,
+                                       const Environment& environment) {
   ESCRIBANO_TRY(const ChosenModel model, choose_model(settings, environment, arguments.projector));
   const DescribeOptions& options = use.options;
   const bool parallel = options.strategy == DescribeStrategy::parallel;
@@ -41,8 +40,10 @@ Result<std::unique_ptr<IntelligenceService>> start_in_process(const VlmArguments
       .threads = arguments.threads,
   };
   ESCRIBANO_TRY(std::unique_ptr<engine::Engine> engine, start_engine(model, setup));
-  return std::make_unique<bridge::InProcessService>(
-      std::move(engine), bridge::InProcessOptions{.seed = arguments.seed, .constrained = !arguments.unconstrained});
+  return ChosenService{
+      std::make_unique<bridge::InProcessService>(
+          std::move(engine), bridge::InProcessOptions{.seed = arguments.seed, .constrained = !arguments.unconstrained}),
+      model.files.name};
 }
 
 // A command line cut into words at spaces; quotes hold words together. No shell is involved.
@@ -113,8 +114,9 @@ bool is_served(const Settings& settings) {
 }
 
 // Looked for here and not only by the bridge, so that what is wrong or slow about it (an import) is seen at once.
-Status choose_bridge_model(const VlmArguments& arguments, const VlmUse& use, const Settings& settings,
-                           const Environment& environment, BridgeClientOptions& options) {
+// Returns what it is called.
+Result<std::string> choose_bridge_model(const VlmArguments& arguments, const VlmUse& use, const Settings& settings,
+                                        const Environment& environment, BridgeClientOptions& options) {
   ESCRIBANO_TRY(const ChosenModel model, choose_model(settings, environment, arguments.projector));
   const int limit = static_cast<int>(model.info.max_frames_per_prompt.value_or(256));
   if (use.options.strategy == DescribeStrategy::interleaved && use.options.batch_size > limit &&
@@ -125,44 +127,52 @@ Status choose_bridge_model(const VlmArguments& arguments, const VlmUse& use, con
   const bool demo = settings.vlm_model.is_default() && model.files.name == kDemoModel;
   options.command.insert(options.command.end(), {"--model", demo ? std::string(kDemoModel) : settings.vlm_model.value});
   if (!settings.vlm_model.is_default()) options.expected_model = model.files.name;
-  return {};
+  return model.files.name;
 }
 
-Result<BridgeClientOptions> bridge_options(const VlmArguments& arguments, const VlmUse& use, const Settings& settings,
-                                           const Environment& environment) {
+Result<ChosenService> make_bridge_service(const VlmArguments& arguments, const VlmUse& use, const Settings& settings,
+                                          const Environment& environment) {
+  ChosenService chosen;
   BridgeClientOptions options;
   options.socket_path = settings.mlx_socket_path.value;
   options.startup_timeout = std::chrono::milliseconds(settings.mlx_startup_timeout.value);
   ESCRIBANO_TRY(options.command, foreign_command(settings, "vlm"));
   options.foreign = !options.command.empty();
-  if (options.foreign) return options;
+  if (options.foreign) {
+    if (!settings.vlm_model.is_default()) chosen.model = settings.vlm_model.value;
+    chosen.service = make_bridge_client(std::move(options));
+    return chosen;
+  }
   // The first request is check enough, and --until-eof ends it with us, or with whoever uses it then.
   options.command = {own_program(), "bridge", "--mode", "vlm", "--until-eof", "--no-self-check"};
   if (!settings.vlm_model.is_default() || !is_served(settings)) {
-    ESCRIBANO_CHECK(choose_bridge_model(arguments, use, settings, environment, options));
+    ESCRIBANO_TRY(chosen.model, choose_bridge_model(arguments, use, settings, environment, options));
   }
   options.command.insert(options.command.end(), {"--batch-size", std::to_string(settings.vlm_batch_size.value)});
   options.command.insert(options.command.end(), {"--max-tokens", std::to_string(settings.vlm_max_tokens.value)});
   if (settings.verbose.value) options.command.emplace_back("--verbose");
   add_engine_options(options.command, arguments);
-  return options;
+  chosen.service = make_bridge_client(std::move(options));
+  return chosen;
 }
 
 // `url` is that of the command line and may be unset; the settings' own is used then.
-Result<std::unique_ptr<IntelligenceService>> make_server_service(BackendKind kind, const Setting<std::string>& model,
-                                                                 const Setting<std::string>& url,
-                                                                 const Settings& settings) {
+Result<ChosenService> make_server_service(BackendKind kind, const Setting<std::string>& model,
+                                          const Setting<std::string>& url, const Settings& settings) {
+  ChosenService chosen = {.model = server_model(kind, model)};
   if (kind == BackendKind::ollama) {
     OllamaOptions options;
     options.server.url = server_url(kind, url, settings);
-    options.server.model = server_model(kind, model);
-    return make_ollama_service(std::move(options));
+    options.server.model = chosen.model;
+    ESCRIBANO_TRY(chosen.service, make_ollama_service(std::move(options)));
+    return chosen;
   }
   OpenAiOptions options;
   options.server.url = server_url(kind, url, settings);
-  options.server.model = server_model(kind, model);
+  options.server.model = chosen.model;
   options.api_key = settings.openai_api_key.value;
-  return make_openai_service(std::move(options));
+  ESCRIBANO_TRY(chosen.service, make_openai_service(std::move(options)));
+  return chosen;
 }
 
 }  // namespace
@@ -175,9 +185,10 @@ std::string server_url(BackendKind kind, const Setting<std::string>& given, cons
 void add_llm_options(CLI::App& command, LlmArguments& arguments) {
   command
       .add_option("--llm", arguments.backend,
-                  "What writes texts: native, ollama or openai (default: native, or ESCRIBANO_LLM)")
-      ->check(CLI::IsMember({"native", "ollama", "openai"}))
-      ->option_text("native|ollama|openai");
+                  "What writes texts; none: they are put together without a language model "
+                  "(default: native, or ESCRIBANO_LLM)")
+      ->check(CLI::IsMember({"native", "ollama", "openai", "none"}))
+      ->option_text("native|ollama|openai|none");
   command
       .add_option("--llm-url", arguments.url,
                   "Where that model server is (default: ESCRIBANO_OLLAMA_URL or ESCRIBANO_OPENAI_URL)")
@@ -192,14 +203,15 @@ Status apply(const LlmArguments& arguments, Settings& settings) {
   if (!arguments.backend.empty()) settings.llm.set(*backend_kind(arguments.backend), "--llm");
   if (!arguments.model.empty()) settings.llm_model.set(arguments.model, "--llm-model");
   if (arguments.url.empty()) return {};
-  if (settings.llm.value == BackendKind::native) {
+  if (settings.llm.value == BackendKind::native || settings.llm.value == BackendKind::none) {
     return fail(Errc::invalid_argument, "--llm-url needs --llm ollama or --llm openai");
   }
   settings.llm_url.set(arguments.url, "--llm-url");
   return {};
 }
 
-Result<std::unique_ptr<IntelligenceService>> make_llm_service(const Settings& settings) {
+Result<ChosenService> make_llm_service(const Settings& settings, const Environment& environment, int threads) {
+  if (settings.llm.value == BackendKind::none) return ChosenService{};
   if (settings.llm.value != BackendKind::native) {
     return make_server_service(settings.llm.value, settings.llm_model, settings.llm_url, settings);
   }
@@ -218,10 +230,22 @@ Result<std::unique_ptr<IntelligenceService>> make_llm_service(const Settings& se
     const bool is_path = std::filesystem::exists(model.value, ignored);
     options.llm_model = is_path ? std::filesystem::absolute(model.value).native() : model.value;
   }
-  if (options.foreign) return make_bridge_client(std::move(options));
-  options.command = {own_program(), "bridge", "--mode", "llm", "--until-eof"};
-  if (settings.verbose.value) options.command.emplace_back("--verbose");
-  return make_bridge_client(std::move(options));
+  ChosenService chosen = {.model = options.llm_model};
+  if (!options.foreign) {
+    const bool own_default = options.llm_model.empty();
+    const ModelChoice choice = {.name = own_default ? settings.vlm_model.value : options.llm_model,
+                                .or_demo = own_default,
+                                .needs_vision = false};
+    // Where there is none, the bridge says so.
+    if (const auto found = find_model(choice, settings.home, environment, [](const std::string&) {})) {
+      chosen.model = found->files.name;
+    }
+    options.command = {own_program(), "bridge", "--mode", "llm", "--until-eof"};
+    if (threads > 0) options.command.insert(options.command.end(), {"--threads", std::to_string(threads)});
+    if (settings.verbose.value) options.command.emplace_back("--verbose");
+  }
+  chosen.service = make_bridge_client(std::move(options));
+  return chosen;
 }
 
 std::string server_model(BackendKind kind, const Setting<std::string>& model) {
@@ -292,15 +316,13 @@ Status apply(const VlmArguments& arguments, Settings& settings) {
   return {};
 }
 
-Result<std::unique_ptr<IntelligenceService>> make_vlm_service(const VlmArguments& arguments, const VlmUse& use,
-                                                              const Settings& settings,
-                                                              const Environment& environment) {
+Result<ChosenService> make_vlm_service(const VlmArguments& arguments, const VlmUse& use, const Settings& settings,
+                                       const Environment& environment) {
   if (arguments.in_process) return start_in_process(arguments, use, settings, environment);
   if (settings.vlm.value != BackendKind::native) {
     return make_server_service(settings.vlm.value, settings.vlm_model, settings.vlm_url, settings);
   }
-  ESCRIBANO_TRY(BridgeClientOptions options, bridge_options(arguments, use, settings, environment));
-  return make_bridge_client(std::move(options));
+  return make_bridge_service(arguments, use, settings, environment);
 }
 
 }  // namespace escribano::cli

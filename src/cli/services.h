@@ -42,10 +42,16 @@ struct VlmUse {
 // What a model server is asked to use: the name that was chosen, else what such a server has (or calls anything).
 std::string server_model(BackendKind kind, const Setting<std::string>& model);
 
+// A service and what the model behind it is called; empty where that is known to a running bridge alone.
+struct ChosenService {
+  std::unique_ptr<IntelligenceService> service;
+  std::string model;
+};
+
 // The service that describes images, as chosen by arguments and settings. Nothing is started before its first call,
 // but with --in-process, which loads the model here.
-Result<std::unique_ptr<IntelligenceService>> make_vlm_service(const VlmArguments& arguments, const VlmUse& use,
-                                                              const Settings& settings, const Environment& environment);
+Result<ChosenService> make_vlm_service(const VlmArguments& arguments, const VlmUse& use, const Settings& settings,
+                                       const Environment& environment);
 
 // Where to find a server: what the command line says, or the settings' own address for its kind.
 std::string server_url(BackendKind kind, const Setting<std::string>& given, const Settings& settings);
@@ -59,8 +65,8 @@ struct LlmArguments {
 void add_llm_options(CLI::App& command, LlmArguments& arguments);
 Status apply(const LlmArguments& arguments, Settings& settings);
 
-// The service that generates text, as chosen by the settings; a bridge in llm mode where it is our own engine. Nothing is
-// started before its first call.
-Result<std::unique_ptr<IntelligenceService>> make_llm_service(const Settings& settings);
+// The service that generates text, as chosen by the settings; a bridge in llm mode where it is our own engine, with `threads`
+// compute threads (0: one for each processor). None where the settings say none. Nothing is started before its first call.
+Result<ChosenService> make_llm_service(const Settings& settings, const Environment& environment, int threads = 0);
 
 }  // namespace escribano::cli

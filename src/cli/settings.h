@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "domain/recording.h"
 
 namespace escribano::cli {
 
@@ -28,10 +29,18 @@ struct Setting {
   }
 };
 
-// Which backend answers: our own engine behind a bridge, or a model server.
-enum class BackendKind { native, ollama, openai };
+// Which backend answers: our own engine behind a bridge, or a model server; none writes no texts.
+enum class BackendKind { native, ollama, openai, none };
 std::string_view backend_name(BackendKind kind) noexcept;
 std::optional<BackendKind> backend_kind(std::string_view name) noexcept;
+
+// A setting as it is shown.
+struct SettingRow {
+  std::string key;       // in config.json
+  std::string variable;  // of the environment
+  std::string value;     // a secret is not shown
+  std::string source;
+};
 
 // What defaults, $ESCRIBANO_HOME/config.json and the environment say, in this order; flags come on top. The variable of
 // each is named behind it; its key in config.json is that name in lower case without "ESCRIBANO_".
@@ -42,7 +51,7 @@ struct Settings {
   Setting<int> vlm_batch_size{.value = 4};                                             // ESCRIBANO_VLM_BATCH_SIZE
   Setting<int> vlm_max_tokens{.value = 2000};  // ESCRIBANO_VLM_MAX_TOKENS, of one batch
   Setting<BackendKind> vlm;                    // ESCRIBANO_VLM
-  Setting<BackendKind> llm;                    // ESCRIBANO_LLM
+  Setting<BackendKind> llm;                    // ESCRIBANO_LLM; only this one may be none
   Setting<std::string> llm_model;              // ESCRIBANO_LLM_MODEL; empty: the same as vlm_model
   Setting<std::string> vlm_url;  // --vlm-url and --llm-url only: the two may ask servers of one kind in two places
   Setting<std::string> llm_url;
@@ -58,8 +67,25 @@ struct Settings {
   Setting<std::string> bridge_script;               // ESCRIBANO_BRIDGE_SCRIPT
   Setting<bool> verbose;                            // ESCRIBANO_VERBOSE
 
+  // Of process and report. SamplingOptions says what those of sampling mean; times are seconds.
+  Setting<double> sample_interval{.value = 10};                     // ESCRIBANO_SAMPLE_INTERVAL
+  Setting<double> sample_gap_threshold{.value = 15};                // ESCRIBANO_SAMPLE_GAP_THRESHOLD
+  Setting<double> sample_gap_fill{.value = 3};                      // ESCRIBANO_SAMPLE_GAP_FILL
+  Setting<double> scene_threshold{.value = 0.4};                    // ESCRIBANO_SCENE_THRESHOLD
+  Setting<double> scene_min_interval{.value = 2};                   // ESCRIBANO_SCENE_MIN_INTERVAL
+  Setting<UnchangedRule> unchanged{.value = UnchangedRule::still};  // ESCRIBANO_UNCHANGED
+  Setting<double> min_segment_s{.value = 30};                       // ESCRIBANO_MIN_SEGMENT_S
+  Setting<int> max_attempts{.value = 3};           // ESCRIBANO_MAX_ATTEMPTS, runs that try to describe a frame
+  Setting<std::vector<std::string>> exclude_apps;  // ESCRIBANO_EXCLUDE_APPS, separated by commas; a list in the file
+  Setting<ArtefactFormat> artefact_format;         // ESCRIBANO_ARTEFACT_FORMAT
+
   // Fails with invalid_argument naming the variable or the key of config.json whose value is unusable.
   static Result<Settings> read(const Environment& environment);
+  // All of them but home, in the order above.
+  std::vector<SettingRow> rows() const;
+  // As config.json lies there, whether it exists or not.
+  std::filesystem::path config_file() const { return home / "config.json"; }
+  std::filesystem::path database() const { return home / "escribano.db"; }
 };
 
 // Where assets/ is: ESCRIBANO_ASSETS, beside the installed program, or in the source tree it was built from.

@@ -62,12 +62,25 @@ std::string progress_line(std::size_t done, std::size_t total, double elapsed_s,
     figures += rate >= 1 ? fmt::format("  {:.1f} frames/s", rate) : fmt::format("  {:.1f} s/frame", 1 / rate);
     if (done < total) figures += "  " + human_duration(static_cast<double>(total - done) / rate) + " left";
   }
+  return bar_line("", total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total), figures, columns);
+}
+
+std::string bar_line(std::string_view label, double share, std::string_view figures, int columns) {
   // One column stays free: a line that fills the last one wraps on some terminals.
-  const int room = columns - 1 - static_cast<int>(figures.size());
-  if (room < 10) return figures.substr(0, static_cast<std::size_t>(std::max(0, columns - 1)));
+  const int room = columns - 1 - static_cast<int>(label.size() + figures.size());
+  if (room < 10) {
+    return (std::string(label) + std::string(figures)).substr(0, static_cast<std::size_t>(std::max(0, columns - 1)));
+  }
   const auto width = static_cast<std::size_t>(std::min(room, 40) - 2);
-  const std::size_t filled = total == 0 ? width : width * done / total;
-  return "[" + std::string(filled, '#') + std::string(width - filled, '.') + "]" + figures;
+  const auto filled = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width));
+  std::string line(label);
+  return line.append("[").append(filled, '#').append(width - filled, '.').append("]").append(figures);
+}
+
+std::string clock_time(double seconds) {
+  const auto whole = static_cast<long long>(std::clamp(seconds, 0.0, 1e12));
+  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
+  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
 std::vector<std::string> wrapped(std::string_view text, std::size_t columns) {
@@ -83,9 +96,13 @@ std::vector<std::string> wrapped(std::string_view text, std::size_t columns) {
 ProgressBar::ProgressBar(std::size_t total) : total_(total), visible_(is_terminal(STDERR_FILENO)) {}
 
 void ProgressBar::update(std::size_t done) {
-  if (!visible_) return;
   const double elapsed_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  fmt::print(stderr, "\r\033[K{}", progress_line(done, total_, elapsed_s, terminal_columns(STDERR_FILENO)));
+  show(progress_line(done, total_, elapsed_s, terminal_columns(STDERR_FILENO)));
+}
+
+void ProgressBar::show(const std::string& line) {
+  if (!visible_) return;
+  fmt::print(stderr, "\r\033[K{}", line);
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -12,10 +12,14 @@ bool is_terminal(int fd);
 // Columns of the terminal behind `fd`; 80 where it does not say.
 int terminal_columns(int fd);
 
+// A bar of which `share` (0 to 1) is filled, between a label and figures, that fits `columns`. Pure.
+std::string bar_line(std::string_view label, double share, std::string_view figures, int columns);
 // One line that shows how far a run is: bar, count, rate and time left. Pure.
 std::string progress_line(std::size_t done, std::size_t total, double elapsed_s, int columns);
 // "7 s", "3 min 20 s", "2 h 5 min". Pure.
 std::string human_duration(double seconds);
+// A time of a recording: "0:05", "1:02:03"; parts of a second are cut off. Pure.
+std::string clock_time(double seconds);
 
 // The text (UTF-8) in lines of at most `columns`, broken at spaces and where it has line breaks. Lines keep the spaces
 // they begin with. A word that is longer stays whole, so that a path can be copied. Pure.
@@ -30,6 +34,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void update(std::size_t done);
+  // Any line in place of that of update().
+  void show(const std::string& line);
   // Takes the bar off the screen, so that a line can be printed; the next update draws it again.
   void clear();
 

@@ -247,25 +247,6 @@ TEST_F(DescribeCommand, TextIsForPeople) {
               HasSubstr("activity: querying   apps: TablePlus, Figma   topics: weather, database, authentication"));
 }
 
-TEST_F(DescribeCommand, TheOutputInTheReadmeIsReal) {
-  const std::string readme = read_text_file(kSource / "README.md", 1 << 20).value();
-  const std::string begin = "<!-- output of ./run -->";
-  const std::size_t from = readme.find(begin);
-  const std::size_t to = readme.find("<!-- end of the output of ./run -->");
-  ASSERT_LT(from, to);
-  std::vector<std::string> arguments = frames();
-  arguments.insert(arguments.end(), {"--model", "demo", "--text"});
-  const std::string printed = describe(arguments).out;
-  std::istringstream block(readme.substr(from + begin.size(), to - from - begin.size()));
-  int descriptions = 0;
-  for (std::string line; std::getline(block, line);) {
-    if (!line.starts_with("  ")) continue;
-    EXPECT_THAT(printed, HasSubstr(line + "\n"));
-    ++descriptions;
-  }
-  EXPECT_GE(descriptions, 6);
-}
-
 TEST_F(DescribeCommand, AnUnknownCommandIsNamed) {
   const CommandResult result = run_command({escribano_program(), "describ"});
   EXPECT_EQ(result.exit_code, 2);
