@@ -157,8 +157,8 @@ TEST_F(ReshapeTest, AConversationThatWaitsForItsContextCanBeCancelled) {
   ASSERT_TRUE(engine->submit(frames({1, 2}), recorder.observer()));
   gate.reached();
   const JobId job = engine->submit(question_of(600), waiting.on_done()).value();
+  engine->cancel(job, {Errc::deadline_exceeded, "too late"});  // before the frames can end and make room for it
   gate.open();
-  engine->cancel(job, {Errc::deadline_exceeded, "too late"});
   EXPECT_EQ(waiting.wait().error().code, Errc::deadline_exceeded);
   EXPECT_TRUE(recorder.wait().done);
 }
