@@ -29,6 +29,21 @@ void write_usual_names(std::vector<std::string>& apps) {
   apps = std::move(names);
 }
 
+// When the frames were that both have with the same description.
+std::vector<double> described_alike(const std::vector<Observation>& all, const std::vector<Observation>& kept) {
+  std::vector<double> times;
+  auto candidate = all.begin();  // both are in order of time
+  for (const Observation& observation : kept) {
+    candidate = std::find_if(candidate, all.end(),
+                             [&](const Observation& other) { return other.position == observation.position; });
+    if (candidate == all.end()) break;
+    if (observation.status == ObservationStatus::described && *candidate == observation) {
+      times.push_back(observation.timestamp_s);
+    }
+  }
+  return times;
+}
+
 }  // namespace
 
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
@@ -81,15 +96,14 @@ Result<Report> load_report(Store& store, const StoredRecording& recording,
   if (excluded_apps.empty()) return report;
   Shared shared = without_apps(report.observations, report.segments, excluded_apps);
   report.segments = std::move(shared.segments);
+  // A picture shows what its text no longer says: only those stay of whose frames nothing had to be left out.
+  const std::vector<double> whole = described_alike(report.observations, shared.observations);
   report.observations = std::move(shared.observations);
   report.left_out_apps = std::move(shared.apps);
   // An answer that did not parse may name anything.
   for (Observation& observation : report.observations) observation.raw_response.clear();
-  // A picture may show what its text no longer says.
   std::erase_if(report.thumbnails, [&](const Thumbnail& thumbnail) {
-    return std::none_of(report.observations.begin(), report.observations.end(), [&](const Observation& observation) {
-      return observation.timestamp_s == thumbnail.timestamp_s;
-    });
+    return std::none_of(whole.begin(), whole.end(), [&](double at_s) { return at_s == thumbnail.timestamp_s; });
   });
   return report;
 }

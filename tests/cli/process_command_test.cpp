@@ -124,6 +124,11 @@ TEST_F(ProcessCommand, WhatIsStoredIsListedShownFoundAndReported) {
   const std::string without = home.run({"report", recording, "-o", "-", "--exclude-app", "tableplus"}).out;
   EXPECT_FALSE(without.find("users table") != std::string::npos) << "nothing of what that app showed";
   EXPECT_THAT(without, HasSubstr("atlas-search"));
+  EXPECT_THAT(without, HasSubstr("data:image/jpeg")) << "of the frames that show nothing of it";
+  const std::string behind =
+      home.run({"report", recording, "-o", "-", "--exclude-app", "figma", "--exclude-app", "zoom"}).out;
+  EXPECT_THAT(behind, HasSubstr("TablePlus"));
+  EXPECT_THAT(behind, Not(HasSubstr("data:image/jpeg"))) << "each of these pictures shows a window of Figma";
 }
 
 TEST_F(ProcessCommand, DryRunListsFramesAndStoresNothing) {
