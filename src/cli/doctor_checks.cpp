@@ -16,6 +16,8 @@
 #include "engine/llama/llama_system.h"
 #include "image/library_versions.h"
 #include "intelligence/http.h"
+#include "recording/recording_file.h"
+#include "store/sqlite_store.h"
 
 namespace escribano::cli {
 namespace {
@@ -120,6 +122,8 @@ Check check_libraries() {
   std::vector<std::string> versions = {fmt::format("llama.cpp {}", system.version),
                                        fmt::format("ggml {}", system.ggml_version), http_library_version()};
   for (std::string& version : image_library_versions()) versions.push_back(std::move(version));
+  for (std::string& version : recording_library_versions()) versions.push_back(std::move(version));
+  versions.push_back("SQLite " + sqlite_version());
   versions.push_back(fmt::format("nlohmann-json {}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
                                  NLOHMANN_JSON_VERSION_PATCH));
   return check_ok("libraries", fmt::format("{}", fmt::join(versions, ", ")));
