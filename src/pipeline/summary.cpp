@@ -17,6 +17,7 @@
 
 #include <fmt/format.h>
 
+#include "base/clock_text.h"
 #include "base/utf8.h"
 #include "format/prompts.h"
 #include "pipeline/fact_check.h"
@@ -380,13 +381,6 @@ class Summary {
 };
 
 }  // namespace
-
-std::string SummaryOptions::key() const {
-  std::string apps;
-  for (const std::string& app : left_out_apps) apps += fmt::format("{}:{};", app.size(), app);
-  return fmt::format("summary 1; {}; model {}:{}; left out {}; max_prompt_bytes {}; max_tokens {}",
-                     artefact_format_name(format), model.size(), model, apps, max_prompt_bytes, max_tokens);
-}
 
 Result<Artefact> summarise(std::span<const Segment> segments, const RecordingInfo& recording, IntelligenceService& llm,
                            const SummaryOptions& options) {

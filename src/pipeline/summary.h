@@ -23,8 +23,6 @@ struct SummaryOptions {
   std::string model;                      // name of the LLM, for Artefact::model
   std::chrono::milliseconds deadline{0};  // of one call
   std::stop_token stop;
-
-  std::string key() const;  // what of these has an effect on the text
 };
 
 // The artefact that segments alone give: complete, the same every time, and saying that no language model wrote it. Pure.

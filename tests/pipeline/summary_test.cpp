@@ -384,20 +384,5 @@ TEST(Summaries, SayWhatWasLeftOut) {
   EXPECT_EQ(card.model, "m");
 }
 
-TEST(SummaryKeys, NameWhatHasAnEffectOnTheText) {
-  const SummaryOptions base{.left_out_apps = {"a", "b"}, .model = "m"};
-  const auto changed = [&](auto change) {
-    SummaryOptions other = base;
-    change(other);
-    return other.key();
-  };
-  EXPECT_EQ(changed([](SummaryOptions&) {}), base.key());
-  EXPECT_EQ(changed([](SummaryOptions& o) { o.deadline = std::chrono::seconds(9); }), base.key());
-  EXPECT_NE(changed([](SummaryOptions& o) { o.format = ArtefactFormat::standup; }), base.key());
-  EXPECT_NE(changed([](SummaryOptions& o) { o.model = "n"; }), base.key());
-  EXPECT_NE(changed([](SummaryOptions& o) { o.left_out_apps = {"a;1:b"}; }), base.key());
-  EXPECT_NE(changed([](SummaryOptions& o) { o.max_tokens = 5; }), base.key());
-}
-
 }  // namespace
 }  // namespace escribano
