@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/clock_text.h"
 #include "base/file.h"
 #include "cli/library.h"
 #include "cli/process_progress.h"
@@ -42,10 +43,10 @@ std::string rule_text(const SamplingOptions& options) {
 std::string to_text(const Sampling& sampling, const SamplingOptions& options) {
   std::string text;
   for (const SampledFrame& frame : sampling.frames) {
-    std::string line = fmt::format("{:>9}  ", clock_time(frame.timestamp_s));
+    std::string line = fmt::format("{:>9}  ", clock_text(frame.timestamp_s));
     if (frame.source) {
       line += fmt::format("unchanged since {}, largest change {:.1f}",
-                          clock_time(sampling.frames[*frame.source].timestamp_s), frame.change);
+                          clock_text(sampling.frames[*frame.source].timestamp_s), frame.change);
     } else {
       line += fmt::format("describe: {}", reason_text(frame.reason));
       if (frame.reason == SampleReason::scene) line += fmt::format(", {:.0f} % changed", 100 * frame.scene_score);

@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/clock_text.h"
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/library.h"
@@ -55,7 +56,7 @@ std::string list_text(const std::vector<StoredRecording>& recordings) {
   for (const StoredRecording& recording : recordings) {
     const std::size_t wanted = recording.frames - std::min(recording.frames, recording.unchanged);
     text += fmt::format("{:8}  {:10}  {:>8}  {:10}  {:>9}  {}\n", short_id(recording.info.id),
-                        day_of(recording.info.captured_at), clock_time(recording.info.duration_s),
+                        day_of(recording.info.captured_at), clock_text(recording.info.duration_s),
                         recording_state_name(recording.state), fmt::format("{}/{}", recording.described, wanted),
                         recording_name(recording.info));
   }
@@ -92,7 +93,7 @@ std::string show_text(const Report& report, const std::vector<StoredRun>& runs) 
   const StoredRecording& recording = report.recording;
   std::string text = fmt::format(
       "{}\n  id {}\n  {}, {}x{}, {}; recorded {}\n", printable(recording.info.path), recording.info.id,
-      clock_time(recording.info.duration_s), recording.info.width_px, recording.info.height_px, recording.info.codec,
+      clock_text(recording.info.duration_s), recording.info.width_px, recording.info.height_px, recording.info.codec,
       recording.info.captured_at.empty() ? "at an unknown time" : recording.info.captured_at);
   text += fmt::format("  {}: {} frames, {} described, {} unchanged, {} without a description\n",
                       recording_state_name(recording.state), recording.frames, recording.described, recording.unchanged,
@@ -100,7 +101,7 @@ std::string show_text(const Report& report, const std::vector<StoredRun>& runs) 
   for (const std::string& warning : recording.warnings) text += "  " + warning + "\n";
   if (!report.segments.empty()) text += "\nSegments\n";
   for (const Segment& segment : report.segments) {
-    text += fmt::format("  {:>7}-{:<7}  {:10}  {}\n", clock_time(segment.start_s), clock_time(segment.end_s),
+    text += fmt::format("  {:>7}-{:<7}  {:10}  {}\n", clock_text(segment.start_s), clock_text(segment.end_s),
                         segment.activity, fmt::join(segment.apps, ", "));
     for (const std::string& line : wrapped(segment.description, 60)) text += "                    " + line + "\n";
   }
@@ -154,7 +155,7 @@ std::string hits_text(const std::vector<SearchHit>& hits, std::size_t columns) {
     while (end < hits.size() && is_same(first, hits[end])) ++end;
     std::string times;
     for (std::size_t i = at; i < std::min(end, at + kShownTimes); ++i) {
-      times += (times.empty() ? "" : ", ") + clock_time(hits[i].observation.timestamp_s);
+      times += (times.empty() ? "" : ", ") + clock_text(hits[i].observation.timestamp_s);
     }
     if (end - at > kShownTimes) times += fmt::format(" and {} more", end - at - kShownTimes);
     text += fmt::format("{} at {}  {}  ({})\n", printable(std::filesystem::path(first.path).filename()), times,

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include "base/clock_text.h"
 #include "base/file.h"
 #include "base/file_lock.h"
 #include "base/log.h"
@@ -136,7 +137,7 @@ void list_failures(const ProcessOutcome& outcome, int max_attempts) {
     const Observation& frame = failures[i];
     const std::string reason =
         frame.status == ObservationStatus::failed ? frame.error : "the answer has not the form asked for";
-    fmt::print(stderr, "escribano: no description at {}: {} ({})\n", clock_time(frame.timestamp_s), reason,
+    fmt::print(stderr, "escribano: no description at {}: {} ({})\n", clock_text(frame.timestamp_s), reason,
                frame.attempts >= max_attempts ? fmt::format("given up after {} runs", frame.attempts)
                                               : "the next run tries again");
   }

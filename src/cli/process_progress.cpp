@@ -1,4 +1,5 @@
 #include "cli/process_progress.h"
+#include "base/clock_text.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@ std::string step_line(const ProcessProgress& progress, double elapsed_s, int col
   std::string figures;
   switch (progress.step) {
     case Step::sample:
-      figures = fmt::format(" {} of {}", clock_time(progress.done), clock_time(progress.total));
+      figures = fmt::format(" {} of {}", clock_text(progress.done), clock_text(progress.total));
       if (rate > 0) figures += fmt::format("  {:.0f}x real time", rate);
       break;
     case Step::describe:

@@ -77,12 +77,6 @@ std::string bar_line(std::string_view label, double share, std::string_view figu
   return line.append("[").append(filled, '#').append(width - filled, '.').append("]").append(figures);
 }
 
-std::string clock_time(double seconds) {
-  const auto whole = static_cast<long long>(std::clamp(seconds, 0.0, 1e12));
-  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
-  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-}
-
 std::vector<std::string> wrapped(std::string_view text, std::size_t columns) {
   std::vector<std::string> lines;
   for (std::size_t at = 0; at <= text.size();) {

@@ -18,8 +18,6 @@ std::string bar_line(std::string_view label, double share, std::string_view figu
 std::string progress_line(std::size_t done, std::size_t total, double elapsed_s, int columns);
 // "7 s", "3 min 20 s", "2 h 5 min". Pure.
 std::string human_duration(double seconds);
-// A time of a recording: "0:05", "1:02:03"; parts of a second are cut off. Pure.
-std::string clock_time(double seconds);
 
 // The text (UTF-8) in lines of at most `columns`, broken at spaces and where it has line breaks. Lines keep the spaces
 // they begin with. A word that is longer stays whole, so that a path can be copied. Pure.

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/clock_text.h"
 #include "pipeline/markdown.h"
 #include "pipeline/segment_facts.h"
 #include "pipeline/summary.h"

@@ -17,12 +17,6 @@ std::int64_t whole(double seconds) {
 
 }  // namespace
 
-std::string clock_text(double seconds) {
-  const std::int64_t all = whole(seconds);
-  if (all < 3600) return fmt::format("{}:{:02}", all / 60, all % 60);
-  return fmt::format("{}:{:02}:{:02}", all / 3600, all / 60 % 60, all % 60);
-}
-
 std::string duration_text(double seconds) {
   const std::int64_t all = whole(std::round(seconds));
   if (all < 60) return fmt::format("{} s", all);

@@ -1,13 +1,11 @@
 #pragma once
 
-// How times are written in artefacts. Private to this folder.
+// How lengths are written in artefacts. Private to this folder.
 
 #include <string>
 
 namespace escribano {
 
-// "0:00", "12:05", "1:02:03": whole seconds, rounded down; hours only where there are some.
-std::string clock_text(double seconds);
 // "0 s", "45 s", "12 min", "1 h 5 min", "3 min 20 s": seconds only below 10 minutes; rounded.
 std::string duration_text(double seconds);
 

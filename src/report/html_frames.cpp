@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/clock_text.h"
 #include "report/html_parts.h"
 #include "report/text.h"
 #include "report/timeline.h"

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/clock_text.h"
 #include "report/report.h"
 #include "report/text.h"
 #include "report/timeline.h"
@@ -25,7 +26,7 @@ std::string escaped(std::string_view text) {
 std::string names(const std::vector<std::string>& list) { return list.empty() ? "-" : escaped(report::joined(list)); }
 
 std::string times(double start_s, double end_s) {
-  return fmt::format("{} \xE2\x80\x93 {}", report::clock_text(start_s), report::clock_text(end_s));
+  return fmt::format("{} \xE2\x80\x93 {}", clock_text(start_s), clock_text(end_s));
 }
 
 void add_facts(const Report& shown, std::string& out) {
@@ -50,7 +51,7 @@ void add_totals(std::string_view title, const std::vector<report::Total>& totals
 }
 
 void add_observation(const Observation& observation, std::string& out) {
-  out += fmt::format("- **{}** ", report::clock_text(observation.timestamp_s));
+  out += fmt::format("- **{}** ", clock_text(observation.timestamp_s));
   switch (observation.status) {
     case ObservationStatus::pending: out += "not described yet"; break;
     case ObservationStatus::described: {
@@ -69,7 +70,7 @@ void add_observation(const Observation& observation, std::string& out) {
     case ObservationStatus::unchanged:
       out += "unchanged";
       if (observation.source_timestamp_s) {
-        out += fmt::format(" since {}", report::clock_text(*observation.source_timestamp_s));
+        out += fmt::format(" since {}", clock_text(*observation.source_timestamp_s));
       }
       break;
   }

@@ -107,13 +107,6 @@ Report shown(const Report& report) {
   return result;
 }
 
-std::string clock_text(double seconds) {
-  // A position that was computed as 83.9999999 is 1:24.
-  const auto whole = static_cast<std::int64_t>(std::floor(shown_time(seconds) + 1e-6));
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
-
 std::string length_text(double seconds) {
   const double length = shown_time(seconds);
   if (const double tenths = std::round(length * 10); tenths < 100 && std::fmod(tenths, 10) != 0) {

@@ -17,8 +17,6 @@ std::string shown_text(std::string_view text);
 // Every text of the report as shown_line() and shown_text() give it, every time finite and at least 0. Without thumbnails.
 Report shown(const Report& report);
 
-// "0:07", "12:34", "1:02:03": a position in the recording, whole seconds, rounded down.
-std::string clock_text(double seconds);
 // "9.5 s", "48 s", "12 min 30 s", "2 h 5 min": a length, to the nearest second, or tenth under 10 s.
 std::string length_text(double seconds);
 // "31 January 2026, 12:00 UTC" of "2026-01-31T12:00:00Z"; anything else as it is.

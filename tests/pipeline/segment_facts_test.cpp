@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/clock_text.h"
 #include "pipeline/observations.h"
 #include "pipeline/sentences.h"
 #include "pipeline/subject.h"

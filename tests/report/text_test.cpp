@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/clock_text.h"
 #include "report/sample_report.h"
 #include "report/timeline.h"
 
