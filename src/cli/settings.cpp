@@ -31,10 +31,13 @@ constexpr Choice<BackendKind> kBackends[] = {{"native", BackendKind::native},
                                              {"ollama", BackendKind::ollama},
                                              {"openai", BackendKind::openai},
                                              {"none", BackendKind::none}};
-constexpr Choice<UnchangedRule> kUnchangedRules[] = {
-    {"exact", UnchangedRule::exact}, {"still", UnchangedRule::still}, {"similar", UnchangedRule::similar}};
-constexpr Choice<ArtefactFormat> kArtefactFormats[] = {
-    {"card", ArtefactFormat::card}, {"standup", ArtefactFormat::standup}, {"narrative", ArtefactFormat::narrative}};
+const Choice<UnchangedRule> kUnchangedRules[] = {{unchanged_rule_name(UnchangedRule::exact), UnchangedRule::exact},
+                                                 {unchanged_rule_name(UnchangedRule::still), UnchangedRule::still},
+                                                 {unchanged_rule_name(UnchangedRule::similar), UnchangedRule::similar}};
+const Choice<ArtefactFormat> kArtefactFormats[] = {
+    {artefact_format_name(ArtefactFormat::card), ArtefactFormat::card},
+    {artefact_format_name(ArtefactFormat::standup), ArtefactFormat::standup},
+    {artefact_format_name(ArtefactFormat::narrative), ArtefactFormat::narrative}};
 constexpr Choice<bool> kFlags[] = {{"true", true}, {"1", true}, {"false", false}, {"0", false}, {"", false}};
 
 std::string shown(std::string_view text) { return printable(std::filesystem::path(text)); }
