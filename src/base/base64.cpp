@@ -1,4 +1,4 @@
-#include "intelligence/base64.h"
+#include "base/base64.h"
 
 #include <cstdint>
 #include <string_view>

@@ -5,12 +5,12 @@
 #include <chrono>
 #include <utility>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/utf8.h"
 #include "format/parser.h"
 #include "format/prompts.h"
 #include "format/thought.h"
-#include "intelligence/base64.h"
 
 namespace escribano {
 namespace {

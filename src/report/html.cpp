@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/base64.h"
 #include "report/html_parts.h"
 #include "report/json.h"
 #include "report/page_template.h"
@@ -51,8 +52,7 @@ std::string policy_hash(std::string_view hex) {
   for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
     bytes.push_back(static_cast<std::byte>(digit(hex[i]) << 4 | digit(hex[i + 1])));
   std::string out = "'sha256-";
-  report::append_base64(bytes, out);
-  return out + "'";
+  return out + to_base64(bytes) + "'";
 }
 
 std::string policy() {

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/base64.h"
 #include "base/clock_text.h"
 #include "report/html_parts.h"
 #include "report/text.h"
@@ -39,7 +40,7 @@ class Pictures {
         std::back_inserter(out),
         R"(<img width="320" height="{}" loading="lazy" decoding="async" alt="The screen at {}" src="data:image/jpeg;base64,)",
         height_, clock_text(timestamp_s));
-    append_base64(thumbnails_[found->second].jpeg, out);
+    out += to_base64(thumbnails_[found->second].jpeg);
     out += R"(">)";
   }
 

@@ -154,17 +154,4 @@ std::string recording_name(const RecordingInfo& info) {
   return name.empty() ? "recording" : name;
 }
 
-void append_base64(std::span<const std::byte> bytes, std::string& out) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  out.reserve(out.size() + (bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      group = group << 8 | (k < count ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0U);
-    }
-    for (std::size_t k = 0; k < 4; ++k) out += k > count ? '=' : kDigits[group >> (18 - 6 * k) & 63];
-  }
-}
-
 }  // namespace escribano::report

@@ -30,7 +30,5 @@ std::string joined(std::span<const std::string> words);
 // The file's name, "recording" where there is none.
 std::string recording_name(const RecordingInfo& info);
 
-// RFC 4648, section 4, appended to `out`.
-void append_base64(std::span<const std::byte> bytes, std::string& out);
 
 }  // namespace escribano::report

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "intelligence/base64.h"
 #include "support/server_process.h"
 
 namespace escribano {
@@ -20,19 +19,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr seconds kPatience{60};
-
-std::string base64(std::string_view text) { return to_base64(std::as_bytes(std::span(text))); }
-
-TEST(Base64, TheVectorsOfTheStandardComeOut) {
-  EXPECT_EQ(base64(""), "");
-  EXPECT_EQ(base64("f"), "Zg==");
-  EXPECT_EQ(base64("fo"), "Zm8=");
-  EXPECT_EQ(base64("foo"), "Zm9v");
-  EXPECT_EQ(base64("foob"), "Zm9vYg==");
-  EXPECT_EQ(base64("fooba"), "Zm9vYmE=");
-  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(base64("\xFF\xFE\xFD"), "//79");
-}
 
 TEST(HttpUrl, CredentialsAndQueriesAreNotShown) {
   const HttpUrl url = parse_http_url("https://anna:secret@models.example:8443/api?key=secret#secret").value();

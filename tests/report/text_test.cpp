@@ -56,16 +56,6 @@ TEST(ReportText, ADateIsOnlyReadWhereItIsOne) {
   EXPECT_EQ(date_text("yesterday"), "yesterday");
 }
 
-TEST(ReportText, Base64IsThatOfRfc4648) {
-  const std::string text = "foobar";
-  const std::vector<std::string> expected = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
-  for (std::size_t length = 0; length <= text.size(); ++length) {
-    std::string out;
-    append_base64(std::as_bytes(std::span(text.data(), length)), out);
-    EXPECT_EQ(out, expected[length]);
-  }
-}
-
 TEST(ReportTimeline, GapsAreWhatNoSegmentCovers) {
   const std::vector<Stretch> found = gaps(covered(small_report().segments), 120);
   ASSERT_THAT(found, SizeIs(2));
