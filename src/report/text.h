@@ -30,5 +30,4 @@ std::string joined(std::span<const std::string> words);
 // The file's name, "recording" where there is none.
 std::string recording_name(const RecordingInfo& info);
 
-
 }  // namespace escribano::report
