@@ -99,7 +99,7 @@ void FrameDelivery::hand_over_failures(std::size_t end) {
 
 std::vector<FrameRange> split_into_requests(std::span<const SentFrame> frames, std::size_t batch_size) {
   std::vector<FrameRange> ranges;
-  batch_size = std::max<std::size_t>(1, batch_size);
+  if (batch_size == 0) batch_size = 1;
   std::size_t begin = 0;
   while (begin < frames.size()) {
     std::size_t end = begin;
