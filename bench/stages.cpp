@@ -32,6 +32,7 @@ struct Arguments {
   int max_tokens = 500;
   int max_image_tokens = 0;
   int threads = 0;
+  bool no_kernels = false;
   std::string model = "demo";
   std::string strategy = "parallel";
 };
@@ -73,6 +74,7 @@ Status run(const Arguments& arguments) {
       .prompt_bytes = static_cast<int>(escribano::builtin_prompt(escribano::PromptKind::batch).size()),
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
+      .kernels = !arguments.no_kernels,
       .reuse_embeddings = false,
   };
   const auto loading = std::chrono::steady_clock::now();
@@ -125,6 +127,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--max-image-tokens", arguments.max_image_tokens)->check(CLI::Range(4, 65536));
   app.add_option("--threads", arguments.threads)->check(CLI::Range(1, 1024));
+  app.add_flag("--no-kernels", arguments.no_kernels, "As llama.cpp computes by itself");
   app.add_option("--model", arguments.model)->capture_default_str();
   app.add_option("--strategy", arguments.strategy)
       ->check(CLI::IsMember({"parallel", "interleaved"}))

@@ -124,6 +124,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
 
   engine::LlamaOptions llama = {.model = model.files.model, .projector = model.files.projector};
   llama.threads = setup.threads;
+  llama.kernels = setup.kernels;
   llama.max_image_tokens = image_tokens;
   // A token has at least one byte, and two on average even in dense code; the rest of the turn is a few marks.
   const int prompt_tokens = setup.prompt_bytes / 2 + 64;
@@ -156,6 +157,7 @@ Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& m
   const ModelInfo& info = model.info;
   engine::LlamaOptions llama = {.model = model.files.model};
   llama.threads = setup.threads;
+  llama.kernels = setup.kernels;
   engine::EngineOptions options;
   options.text_only = setup.text_only;
   int context = kTextContextTokens;

@@ -255,6 +255,7 @@ Status visit(Visitor& visitor, AnySettings& settings) {
   ESCRIBANO_CHECK(visitor.list(settings.exclude_apps, "ESCRIBANO_EXCLUDE_APPS"));
   ESCRIBANO_CHECK(visitor.choice(settings.artefact_format, "ESCRIBANO_ARTEFACT_FORMAT",
                                  std::span<const Choice<ArtefactFormat>>(kArtefactFormats)));
+  ESCRIBANO_CHECK(visitor.flag(settings.kernels, "ESCRIBANO_KERNELS"));
   return visitor.flag(settings.verbose, "ESCRIBANO_VERBOSE");
 }
 

@@ -65,6 +65,7 @@ struct Settings {
   Setting<std::string> bridge_command;              // ESCRIBANO_BRIDGE_COMMAND: starts another's bridge
   Setting<std::string> python_path;                 // ESCRIBANO_PYTHON_PATH, with bridge_script
   Setting<std::string> bridge_script;               // ESCRIBANO_BRIDGE_SCRIPT
+  Setting<bool> kernels{.value = true};             // ESCRIBANO_KERNELS
   Setting<bool> verbose;                            // ESCRIBANO_VERBOSE
 
   // Of process and report. SamplingOptions says what those of sampling mean; times are seconds.

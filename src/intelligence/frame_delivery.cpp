@@ -1,6 +1,5 @@
 #include "intelligence/frame_delivery.h"
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <optional>

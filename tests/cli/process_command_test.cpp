@@ -51,7 +51,8 @@ class ProcessCommand : public ::testing::Test {
 
 TEST_F(ProcessCommand, TheSampleComesOutAsItWas) {
 #ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "takes minutes there, and looks at texts, which threads that race would change in the other builds, too";
+  GTEST_SKIP()
+      << "takes minutes there, and looks at texts, which threads that race would change in the other builds, too";
 #endif
   const CommandResult result = home.process({sample_recording().native(), "--interval", "2", "--min-segment", "5",
                                              "--report", (home.folder() / "r.html").native()});

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "engine/llama/kernel_device.h"
 #include "engine/llama/llama_log.h"
 #include "engine/llama/llama_system.h"
 
@@ -138,6 +139,7 @@ class LlamaBackend final : public Backend {
 
  private:
   Status load_vision(const LlamaOptions& options);
+  KernelUse use_kernels(KernelUse use) const noexcept { return kernels_ == nullptr ? KernelUse::none : use; }
   Status make_context(int slots, int context_tokens);
   Status run(llama_batch batch, std::string_view what);
 
@@ -146,6 +148,7 @@ class LlamaBackend final : public Backend {
   mtmd::context_ptr vision_;
   std::optional<Vocabulary> vocabulary_;
   int threads_ = 0;
+  ggml_backend_device* kernels_ = nullptr;  // not owned; nullptr: not used
   // Engine thread only.
   int slots_ = 0;
   int context_tokens_ = 0;
@@ -164,6 +167,7 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options)
   llama_backend_init();
   auto backend = std::make_unique<LlamaBackend>();
   backend->threads_ = options.threads > 0 ? options.threads : usable_processors();
+  if (options.kernels) backend->kernels_ = kernel_device(backend->threads_);
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = options.gpu_layers;
   take_llama_error();
@@ -180,6 +184,10 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options)
 Status LlamaBackend::load_vision(const LlamaOptions& options) {
   mtmd_context_params params = mtmd_context_params_default();
   params.use_gpu = options.gpu_layers != 0;
+  if (kernels_ != nullptr && !(params.use_gpu && llama_supports_gpu_offload())) {
+    params.use_gpu = true;  // only so is a device of one's own taken
+    params.device = kernels_;
+  }
   params.print_timings = false;
   params.n_threads = threads_;
   params.flash_attn_type = options.max_image_tokens <= kExactAttentionTokens ? LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -321,6 +329,7 @@ Result<ImageEmbedding> LlamaBackend::encode(const PreparedImage& image) {
   const auto* prepared = dynamic_cast<const MtmdImage*>(&image);
   if (prepared == nullptr) return fail(Errc::internal, "an image prepared by another backend");
   const mtmd_input_chunk* chunk = prepared->image();
+  const KernelScope scope(use_kernels(KernelUse::prefill));
   const int status = mtmd_encode_chunk(vision_.get(), chunk);
   if (interrupted_.load(std::memory_order_relaxed)) return fail(Errc::cancelled, "cancelled");
   if (status != 0) return fail(Errc::inference_failed, "{}", with_reason("the vision tower failed"));
@@ -358,6 +367,7 @@ Status LlamaBackend::prefill(int slot, std::span<const Token> tokens, Position f
     const bool last = i + 1 == tokens.size();
     batch_.set_token(i, slot, tokens[i], from + static_cast<Position>(i), want_logits && last);
   }
+  const KernelScope scope(use_kernels(KernelUse::prefill));
   return run(batch_.view(nullptr), "prefill");
 }
 
@@ -370,6 +380,7 @@ Status LlamaBackend::prefill(int slot, const ImageEmbedding& image, Position fro
     batch_.position(1, i) = from + static_cast<Position>(i) / image.columns;
     batch_.position(2, i) = from + static_cast<Position>(i) % image.columns;
   }
+  const KernelScope scope(use_kernels(KernelUse::prefill));
   return run(batch_.view(image.values.data()), "image prefill");
 }
 
@@ -379,6 +390,7 @@ Status LlamaBackend::decode(std::span<const DecodeRow> rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     batch_.set_token(i, rows[i].slot, rows[i].token, rows[i].position, true);
   }
+  const KernelScope scope(use_kernels(KernelUse::decode));
   return run(batch_.view(nullptr), "decode");
 }
 

@@ -16,6 +16,7 @@ struct LlamaOptions {
   int context_tokens = 2048;    // of one slot; memory grows with slots * context_tokens
   int threads = 0;              // compute threads; 0 means one for each processor this process may use
   int max_image_tokens = 4096;  // the largest image prepare() will be given
+  bool kernels = true;          // compute vision and prefill with engine/kernels where the processor can
   int gpu_layers = -1;          // layers to put on a GPU where the build has one; -1 means all, 0 none
 };
 

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+// The arithmetic that vision tower and prefill spend their time in, for processors with AVX-512 and bf16 dot products.
+// Nothing here knows of models or of llama.cpp.
+//
+// Every output is summed in one order, that of its inner index, whatever the number of rows, columns and threads: the
+// same numbers go in, the same bits come out. Functions block; one thread calls, `threads` compute.
+namespace escribano::engine::kernels {
+
+// Whether this processor can run what is below. Nothing else may be called where it cannot.
+bool supported() noexcept;
+
+// Memory that is kept from call to call. One caller at a time.
+class Scratch {
+ public:
+  // At least `bytes` bytes at a multiple of 64, of any content; valid until the next call.
+  std::byte* get(std::size_t bytes);
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const noexcept;
+  };
+  std::unique_ptr<std::byte, Free> memory_;
+  std::size_t size_ = 0;
+};
+
+enum class Bf16 : std::uint16_t {};  // the upper half of a float
+enum class F16 : std::uint16_t {};   // IEEE binary16
+
+// `count` products: out[m][n] = sum over k of a[m][k] * b[n][k]. `out` may lie where A does. Strides are in elements of what they lead through; the
+// innermost dimension is contiguous. B is float, or bf16 (then `depth` is even, and A is rounded to bf16, too).
+template <class T>
+struct Products {
+  const float* a = nullptr;
+  const T* b = nullptr;
+  float* out = nullptr;
+  int rows = 0;                                            // m
+  int columns = 0;                                         // n
+  int depth = 0;                                           // k
+  std::size_t a_stride = 0, b_stride = 0, out_stride = 0;  // from row to row
+  int count = 1;
+  std::size_t a_step = 0, b_step = 0, out_step = 0;  // from product to product
+
+  // What is done to out[m][n] before it is written, in this order: + bias[n], GELU (in its tanh form), + residual[m][n].
+  const float* bias = nullptr;
+  bool gelu = false;
+  const float* residual = nullptr;  // may be `out`
+  std::size_t residual_stride = 0;
+};
+
+void multiply(const Products<float>& products, Scratch& scratch, int threads);
+void multiply(const Products<F16>& products, Scratch& scratch, int threads);
+void multiply(const Products<Bf16>& products, Scratch& scratch, int threads);
+
+// The last part of a product by itself: out = gelu(x + bias) + residual, each if wanted. `out` may be `x` or `residual`.
+struct Finish {
+  const float* x = nullptr;
+  float* out = nullptr;
+  int rows = 0;
+  int columns = 0;
+  std::size_t x_stride = 0, out_stride = 0;
+  const float* bias = nullptr;
+  bool gelu = false;
+  const float* residual = nullptr;
+  std::size_t residual_stride = 0;
+};
+void finish(const Finish& work, int threads);
+
+// In every row of `columns` floats: exp(scale * x - largest) / sum of these, for scale > 0. `out` may be `x`.
+void softmax(const float* x, float* out, std::size_t rows, int columns, float scale, int threads);
+
+// For every head: out = softmax(scale * Q K^T + mask) V. Strides are in elements; `width` is the size of a head, a
+// multiple of 16. Several heads of Q may share one of K and V. Exponentials and sums are of floats. `out` may lie where Q, K
+// and V do.
+struct Attention {
+  enum class Type { f16, f32 };
+
+  const float* q = nullptr;
+  const void* k = nullptr;
+  const void* v = nullptr;
+  Type type = Type::f16;      // of K and V
+  bool v_transposed = false;  // then v_stride leads from column to column, and a column's tokens are contiguous
+  const F16* mask = nullptr;  // queries x keys, 0 or minus infinity; the same for all heads. nullptr: none
+  float* out = nullptr;
+  bool exact = true;  // products of floats; else Q, K, weights and V are rounded to bf16, at twice the speed
+  int heads = 0;
+  int kv_heads = 0;  // divides `heads`
+  int queries = 0;
+  int keys = 0;
+  int width = 0;
+  float scale = 1;
+  std::size_t q_stride = 0, k_stride = 0, v_stride = 0, mask_stride = 0, out_stride = 0;  // from token to token
+  std::size_t q_step = 0, k_step = 0, v_step = 0, out_step = 0;                           // from head to head
+};
+void attend(const Attention& attention, Scratch& scratch, int threads);
+
+}  // namespace escribano::engine::kernels

@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <atomic>
+
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/tile.h"
+
+namespace escribano::engine::kernels {
+namespace {
+
+// x / (1 + e^(-2u)) with u = sqrt(2/pi) (x + 0.044715 x^3), which is the tanh form of GELU.
+__m512 gelu(__m512 x) {
+  const __m512 square = _mm512_mul_ps(x, x);
+  const __m512 inner =
+      _mm512_fmadd_ps(square, _mm512_set1_ps(2 * 0.7978845608F * 0.044715F), _mm512_set1_ps(2 * 0.7978845608F));
+  const __m512 u2 = _mm512_mul_ps(inner, x);
+  const __m512 e = exp_of_negative(_mm512_sub_ps(_mm512_setzero_ps(), _mm512_abs_ps(u2)));
+  const __m512 upper = _mm512_div_ps(x, _mm512_add_ps(_mm512_set1_ps(1.0F), e));
+  const __mmask16 negative = _mm512_cmp_ps_mask(u2, _mm512_setzero_ps(), _CMP_LT_OQ);
+  return _mm512_mask_mul_ps(upper, negative, upper, e);
+}
+
+// out = gelu(x + bias) + residual of one row; what is not wanted is nullptr or false.
+void finish_row(const float* x, int columns, const float* bias, bool with_gelu, const float* residual, float* out) {
+  for (int i = 0; i < columns; i += kLanes) {
+    const __mmask16 present = lanes(columns - i);
+    __m512 y = _mm512_maskz_loadu_ps(present, x + i);
+    if (bias != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(present, bias + i));
+    if (with_gelu) y = gelu(y);
+    if (residual != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(present, residual + i));
+    _mm512_mask_storeu_ps(out + i, present, y);
+  }
+}
+
+template <class Dot, class LoadA, class LoadB, class T>
+class Run {
+ public:
+  Run(const Products<T>& products, Scratch& scratch, int threads)
+      : p_(products),
+        threads_(threads),
+        depth_(p_.depth / kElements),
+        tiles_((p_.rows + kTileRows - 1) / kTileRows),
+        tile_words_(static_cast<std::size_t>(depth_) * kLanes),
+        panel_words_(static_cast<std::size_t>(depth_) * kPanelLanes) {
+    const std::size_t panels = static_cast<std::size_t>(threads) * panel_words_;
+    const std::size_t a = static_cast<std::size_t>(p_.count * tiles_) * tile_words_;
+    panels_ = reinterpret_cast<Word*>(scratch.get((panels + a) * sizeof(Word)));
+    a_ = panels_ + panels;
+  }
+
+  // Panels of B are packed when their turn comes, which costs next to nothing once they are used for a hundred rows, and
+  // saves a second copy of the weights. A panel's rows are split over threads only where there are too few panels.
+  void run() {
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads_)
+    for (int product = 0; product < p_.count; ++product) {
+      for (int tile = 0; tile < tiles_; ++tile) {
+        const int m = tile * kTileRows;
+        pack_rows<LoadA>(p_.a + product * p_.a_step + m * p_.a_stride, p_.a_stride, std::min(kTileRows, p_.rows - m),
+                         depth_, tile_of_a(product, tile), kLanes);
+      }
+    }
+    const int panels = (p_.columns + kPanelLanes - 1) / kPanelLanes;
+    const int splits = std::clamp(4 * threads_ / (p_.count * panels), 1, std::max(1, tiles_ / 4));
+    const int tiles = (tiles_ + splits - 1) / splits;
+    std::atomic<int> next_thread = 0;
+#pragma omp parallel num_threads(threads_)
+    {
+      Word* const panel = panels_ + static_cast<std::size_t>(next_thread.fetch_add(1)) * panel_words_;
+#pragma omp for collapse(3) schedule(dynamic)
+      for (int product = 0; product < p_.count; ++product) {
+        for (int column = 0; column < panels; ++column) {
+          for (int split = 0; split < splits; ++split) {
+            block(product, column * kPanelLanes, split * tiles, std::min(tiles_, (split + 1) * tiles), panel);
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr int kElements = LoadB::kElementsAWord;
+
+  Word* tile_of_a(int product, int tile) const {
+    return a_ + static_cast<std::size_t>(product * tiles_ + tile) * tile_words_;
+  }
+
+  // Tiles [from, end) of 32 columns, which are packed in `panel`.
+  void block(int product, int column, int from, int end, Word* panel) const {
+    const int width = std::min(kPanelLanes, p_.columns - column);
+    const bool wide = width > kLanes;
+    const int stride = wide ? kPanelLanes : kLanes;
+    const T* const b = p_.b + product * p_.b_step + column * p_.b_stride;
+    pack_rows<LoadB>(b, p_.b_stride, std::min(width, kLanes), depth_, panel, stride);
+    if (wide) pack_rows<LoadB>(b + kLanes * p_.b_stride, p_.b_stride, width - kLanes, depth_, panel + kLanes, stride);
+    const __mmask16 last = lanes(wide ? width - kLanes : width);
+    const bool unfinished = p_.bias != nullptr || p_.residual != nullptr || p_.gelu;
+    alignas(64) float sums[kTileRows * kPanelLanes];
+    for (int t = from; t < end; ++t) {
+      const int m = t * kTileRows;
+      const int rows = std::min(kTileRows, p_.rows - m);
+      const Packed a = {tile_of_a(product, t)};
+      float* const out = p_.out + product * p_.out_step + m * p_.out_stride + column;
+      float* const to = unfinished ? sums : out;
+      const std::size_t to_stride = unfinished ? kPanelLanes : p_.out_stride;
+      if (wide) {
+        multiply_rows<Dot, kTileRows, 2>(rows, a, panel, depth_, to, to_stride, last);
+      } else {
+        multiply_rows<Dot, kTileRows, 1>(rows, a, panel, depth_, to, to_stride, last);
+      }
+      if (!unfinished) continue;
+      for (int i = 0; i < rows; ++i) {
+        finish_row(sums + static_cast<std::ptrdiff_t>(i) * kPanelLanes, width,
+                   p_.bias == nullptr ? nullptr : p_.bias + column, p_.gelu,
+                   p_.residual == nullptr ? nullptr : p_.residual + (m + i) * p_.residual_stride + column,
+                   out + i * p_.out_stride);
+      }
+    }
+  }
+
+  const Products<T>& p_;
+  int threads_;
+  int depth_;
+  int tiles_;  // of the rows of A, each of up to 14
+  std::size_t tile_words_;
+  std::size_t panel_words_;  // of B
+  Word* panels_ = nullptr;
+  Word* a_ = nullptr;
+};
+
+template <class Dot, class LoadA, class LoadB, class T>
+void run(const Products<T>& products, Scratch& scratch, int threads) {
+  if (products.rows < 1 || products.columns < 1 || products.count < 1) return;
+  Run<Dot, LoadA, LoadB, T>(products, scratch, threads).run();
+}
+
+}  // namespace
+
+void multiply(const Products<float>& products, Scratch& scratch, int threads) {
+  run<DotFloat, LoadFloat, LoadFloat>(products, scratch, threads);
+}
+void multiply(const Products<F16>& products, Scratch& scratch, int threads) {
+  run<DotFloat, LoadFloat, LoadF16AsFloat>(products, scratch, threads);
+}
+void multiply(const Products<Bf16>& products, Scratch& scratch, int threads) {
+  run<DotBf16, LoadFloatAsBf16, LoadBf16>(products, scratch, threads);
+}
+
+void finish(const Finish& work, int threads) {
+  const Finish& f = work;
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (int m = 0; m < f.rows; ++m) {
+    finish_row(f.x + m * f.x_stride, f.columns, f.bias, f.gelu,
+               f.residual == nullptr ? nullptr : f.residual + m * f.residual_stride, f.out + m * f.out_stride);
+  }
+}
+
+}  // namespace escribano::engine::kernels

@@ -1,0 +1,302 @@
+#include "engine/llama/kernel_ops.h"
+
+#include <cstring>
+
+#include <ggml-impl.h>
+#include <ggml.h>
+
+#include "engine/kernels/kernels.h"
+
+namespace escribano::engine {
+namespace {
+
+using kernels::Bf16;
+using kernels::F16;
+
+// Below so many rows a product of weights spends its time in reading them, and packing does not pay.
+constexpr std::int64_t kFewestRows = 8;
+
+std::size_t row_stride(const ggml_tensor* t) { return t->nb[1] / ggml_element_size(t); }
+std::size_t matrix_stride(const ggml_tensor* t) { return t->nb[2] / ggml_element_size(t); }
+bool rows_are_contiguous(const ggml_tensor* t) {
+  return t->nb[0] == ggml_type_size(t->type) && t->nb[1] % t->nb[0] == 0 && t->nb[2] % t->nb[0] == 0;
+}
+bool is_small(std::int64_t n) { return n < (std::int64_t{1} << 30); }
+
+// ggml: dst[m][n] = sum over k of src1[m][k] * src0[n][k]; the innermost dimension is ne[0].
+bool takes_product(const ggml_tensor* op, KernelUse use) {
+  const ggml_tensor* b = op->src[0];
+  const ggml_tensor* a = op->src[1];
+  if (a->type != GGML_TYPE_F32 || op->type != GGML_TYPE_F32 || !rows_are_contiguous(a) || !rows_are_contiguous(b) ||
+      !rows_are_contiguous(op) || a->ne[3] != 1 || b->ne[3] != 1 || !is_small(a->ne[1]) || !is_small(b->ne[1])) {
+    return false;
+  }
+  if (op->op_params[1] == GGML_HINT_SRC0_IS_HADAMARD) return false;
+  if (b->type == GGML_TYPE_BF16) {
+    return b->ne[0] % 2 == 0 && row_stride(b) % 2 == 0 && b->ne[2] == 1 && a->ne[2] == 1;
+  }
+  if (use == KernelUse::decode || a->ne[1] < kFewestRows || b->ne[1] < kFewestRows) return false;
+  if (b->type == GGML_TYPE_F16) return b->ne[2] == 1 && a->ne[2] == 1;
+  return b->type == GGML_TYPE_F32 && b->ne[2] == a->ne[2];
+}
+
+// A row of floats for all rows, or a matrix of the same shape.
+bool is_bias(const ggml_tensor* t, const ggml_tensor* x) {
+  return t->type == GGML_TYPE_F32 && ggml_is_contiguous(t) && t->ne[0] == x->ne[0] && ggml_nrows(t) == 1;
+}
+bool is_matrix(const ggml_tensor* t) {
+  return t->type == GGML_TYPE_F32 && rows_are_contiguous(t) && t->ne[2] == 1 && t->ne[3] == 1 && is_small(t->ne[1]);
+}
+
+// What follows a product of weights: the addition of a bias, GELU, the addition of a matrix. `x` is the product with
+// what was already done to it. Adds `op` to `work` if it is the next.
+bool follows(const ggml_tensor* x, const ggml_tensor* op, kernels::Finish& work) {
+  if (!is_matrix(x) || !is_matrix(op)) return false;
+  if (op->op == GGML_OP_UNARY) {
+    if (ggml_get_unary_op(op) != GGML_UNARY_OP_GELU || op->src[0] != x || work.gelu || work.residual != nullptr) {
+      return false;
+    }
+    work.gelu = true;
+    return true;
+  }
+  if (op->op != GGML_OP_ADD || work.residual != nullptr) return false;
+  const ggml_tensor* other = op->src[0] == x ? op->src[1] : op->src[0];
+  if (op->src[0] != x && op->src[1] != x) return false;
+  if (is_bias(other, x) && op->src[0] == x && work.bias == nullptr && !work.gelu && x->ne[1] > 1) {
+    work.bias = static_cast<const float*>(other->data);
+    return true;
+  }
+  if (!is_matrix(other) || !ggml_are_same_shape(other, x)) return false;
+  work.residual = static_cast<const float*>(other->data);
+  work.residual_stride = row_stride(other);
+  return true;
+}
+
+// Whether `op` may follow a product that the device takes; it can be computed by itself, too.
+bool takes_follower(const ggml_tensor* op) {
+  for (const ggml_tensor* x : {op->src[0], op->src[1]}) {
+    if (x == nullptr) continue;
+    kernels::Finish work;
+    const bool after_product = x->op == GGML_OP_MUL_MAT && takes_product(x, KernelUse::prefill);
+    if ((after_product || ((x->op == GGML_OP_ADD || x->op == GGML_OP_UNARY) && takes_follower(x))) &&
+        follows(x, op, work)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// All that follows node i and concerns no one else; `last` becomes the node that it ends with.
+kernels::Finish followers(const ggml_cgraph* graph, int i, int& last) {
+  kernels::Finish work;
+  last = i;
+  while (last + 1 < graph->n_nodes && ggml_node_has_n_uses(graph, last, 1) &&
+         follows(graph->nodes[last], graph->nodes[last + 1], work)) {
+    ++last;
+  }
+  return work;
+}
+
+void finish(const ggml_tensor* op, const KernelContext& context) {
+  kernels::Finish work;
+  const ggml_tensor* x = op->src[0];
+  if (!follows(x, op, work)) follows(x = op->src[1], op, work);
+  work.x = static_cast<const float*>(x->data);
+  work.out = static_cast<float*>(op->data);
+  work.rows = static_cast<int>(op->ne[1]);
+  work.columns = static_cast<int>(op->ne[0]);
+  work.x_stride = row_stride(x);
+  work.out_stride = row_stride(op);
+  kernels::finish(work, context.threads);
+}
+
+// The product `op` and what follows it, into `out`.
+template <class T>
+kernels::Products<T> product(const ggml_tensor* op, const ggml_tensor* out, const kernels::Finish& followers) {
+  const ggml_tensor* b = op->src[0];
+  const ggml_tensor* a = op->src[1];
+  return {
+      .a = static_cast<const float*>(a->data),
+      .b = static_cast<const T*>(b->data),
+      .out = static_cast<float*>(out->data),
+      .rows = static_cast<int>(a->ne[1]),
+      .columns = static_cast<int>(b->ne[1]),
+      .depth = static_cast<int>(b->ne[0]),
+      .a_stride = row_stride(a),
+      .b_stride = row_stride(b),
+      .out_stride = row_stride(out),
+      .count = static_cast<int>(a->ne[2]),
+      .a_step = matrix_stride(a),
+      .b_step = matrix_stride(b),
+      .out_step = matrix_stride(out),
+      .bias = followers.bias,
+      .gelu = followers.gelu,
+      .residual = followers.residual,
+      .residual_stride = followers.residual_stride,
+  };
+}
+
+// Node i and its followers; returns the last of them.
+int multiply(const ggml_cgraph* graph, int i, KernelContext& context) {
+  const ggml_tensor* op = graph->nodes[i];
+  int last = i;
+  const kernels::Finish work = followers(graph, i, last);
+  const ggml_tensor* out = graph->nodes[last];
+  switch (op->src[0]->type) {
+    case GGML_TYPE_F32: kernels::multiply(product<float>(op, out, work), context.scratch, context.threads); break;
+    case GGML_TYPE_F16: kernels::multiply(product<F16>(op, out, work), context.scratch, context.threads); break;
+    default: kernels::multiply(product<Bf16>(op, out, work), context.scratch, context.threads); break;
+  }
+  return last;
+}
+
+float float_param(const ggml_tensor* op, int index) {
+  float value = 0;
+  std::memcpy(&value, reinterpret_cast<const char*>(op->op_params) + sizeof value * static_cast<std::size_t>(index),
+              sizeof value);
+  return value;
+}
+
+// Parameters: scale, max_bias. No mask, no sinks.
+bool takes_softmax(const ggml_tensor* op) {
+  const ggml_tensor* x = op->src[0];
+  return x->type == GGML_TYPE_F32 && ggml_is_contiguous(x) && ggml_is_contiguous(op) && op->src[1] == nullptr &&
+         op->src[2] == nullptr && float_param(op, 0) > 0 && is_small(x->ne[0]);
+}
+
+void softmax(const ggml_tensor* op, const KernelContext& context) {
+  const ggml_tensor* x = op->src[0];
+  kernels::softmax(static_cast<const float*>(x->data), static_cast<float*>(op->data),
+                   static_cast<std::size_t>(ggml_nrows(x)), static_cast<int>(x->ne[0]), float_param(op, 0),
+                   context.threads);
+}
+
+bool is_plain_mask(const ggml_tensor* mask, const ggml_tensor* q) {
+  return mask->type == GGML_TYPE_F16 && rows_are_contiguous(mask) && mask->ne[2] == 1 && mask->ne[3] == 1 &&
+         mask->ne[1] >= q->ne[1];
+}
+
+// Q is [width, queries, heads], K and V are [width, keys, heads], the output [width, heads, queries]. Parameters: scale,
+// max_bias, logit softcap. No sinks, one sequence.
+bool takes_attention(const ggml_tensor* op) {
+  const ggml_tensor* q = op->src[0];
+  const ggml_tensor* k = op->src[1];
+  const ggml_tensor* v = op->src[2];
+  return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 &&
+         (op->src[3] == nullptr || is_plain_mask(op->src[3], q)) && op->src[4] == nullptr && rows_are_contiguous(q) &&
+         rows_are_contiguous(k) && rows_are_contiguous(v) && ggml_is_contiguous(op) && q->ne[0] % 16 == 0 &&
+         k->ne[0] == q->ne[0] && v->ne[0] == q->ne[0] && q->ne[2] % k->ne[2] == 0 && v->ne[2] == k->ne[2] &&
+         q->ne[3] == 1 && k->ne[3] == 1 && is_small(q->ne[1]) && is_small(k->ne[1]) && float_param(op, 1) == 0 &&
+         float_param(op, 2) == 0 && q->ne[1] >= kFewestRows;
+}
+
+kernels::Attention attention(const ggml_tensor* q, const ggml_tensor* k, const ggml_tensor* v, float scale) {
+  return {
+      .q = static_cast<const float*>(q->data),
+      .k = k->data,
+      .v = v->data,
+      .type = k->type == GGML_TYPE_F16 ? kernels::Attention::Type::f16 : kernels::Attention::Type::f32,
+      .heads = static_cast<int>(q->ne[2]),
+      .kv_heads = static_cast<int>(k->ne[2]),
+      .queries = static_cast<int>(q->ne[1]),
+      .keys = static_cast<int>(k->ne[1]),
+      .width = static_cast<int>(q->ne[0]),
+      .scale = scale,
+      .q_stride = row_stride(q),
+      .k_stride = row_stride(k),
+      .v_stride = row_stride(v),
+      .q_step = matrix_stride(q),
+      .k_step = matrix_stride(k),
+      .v_step = matrix_stride(v),
+  };
+}
+
+// Flash attention, as llama.cpp asks for it: in a language model (with a mask) exact, in a vision tower, where it is much
+// of the work, in bf16.
+void attend(const ggml_tensor* op, KernelContext& context) {
+  kernels::Attention work = attention(op->src[0], op->src[1], op->src[2], float_param(op, 0));
+  work.out = static_cast<float*>(op->data);
+  work.out_stride = matrix_stride(op);
+  work.out_step = row_stride(op);
+  work.exact = op->src[3] != nullptr;
+  if (const ggml_tensor* mask = op->src[3]) {
+    work.mask = static_cast<const F16*>(mask->data);
+    work.mask_stride = row_stride(mask);
+  }
+  kernels::attend(work, context.scratch, context.threads);
+}
+
+// Attention written out, from node i on: V^T softmax(K Q), with no one else looking at what lies between.
+bool is_attention(const ggml_cgraph* graph, int i) {
+  if (i + 2 >= ggml_graph_n_nodes(const_cast<ggml_cgraph*>(graph))) return false;
+  const ggml_tensor* scores = graph->nodes[i];
+  const ggml_tensor* weights = graph->nodes[i + 1];
+  const ggml_tensor* out = graph->nodes[i + 2];
+  return scores->op == GGML_OP_MUL_MAT && scores->src[0]->type == GGML_TYPE_F32 && weights->op == GGML_OP_SOFT_MAX &&
+         weights->src[0] == scores && out->op == GGML_OP_MUL_MAT && out->src[1] == weights &&
+         out->src[0]->type == GGML_TYPE_F32 && scores->src[1]->ne[0] % 16 == 0 &&
+         out->src[0]->ne[1] == scores->src[1]->ne[0] && ggml_node_has_n_uses(graph, i, 1) &&
+         ggml_node_has_n_uses(graph, i + 1, 1);
+}
+
+void attend(const ggml_tensor* scores, const ggml_tensor* weights, const ggml_tensor* op, KernelContext& context) {
+  kernels::Attention work = attention(scores->src[1], scores->src[0], op->src[0], float_param(weights, 0));
+  work.v_transposed = true;
+  work.out = static_cast<float*>(op->data);
+  work.out_stride = row_stride(op);
+  work.out_step = matrix_stride(op);
+  kernels::attend(work, context.scratch, context.threads);
+}
+
+// Node i and what is done with it in one go; returns the last of these nodes.
+int compute_product(const ggml_cgraph* graph, int i, KernelContext& context) {
+  if (!is_attention(graph, i)) return multiply(graph, i, context);
+  attend(graph->nodes[i], graph->nodes[i + 1], graph->nodes[i + 2], context);
+  return i + 2;
+}
+
+}  // namespace
+
+bool kernels_take(const ggml_tensor* op, KernelUse use) {
+  if (use == KernelUse::none) return false;
+  switch (op->op) {
+    case GGML_OP_NONE:
+    case GGML_OP_RESHAPE:
+    case GGML_OP_VIEW:
+    case GGML_OP_PERMUTE:
+    case GGML_OP_TRANSPOSE: return true;
+    case GGML_OP_MUL_MAT: return takes_product(op, use);
+    default: break;
+  }
+  if (use == KernelUse::decode) return false;
+  switch (op->op) {
+    case GGML_OP_ADD:
+    case GGML_OP_UNARY: return takes_follower(op);
+    case GGML_OP_SOFT_MAX: return takes_softmax(op);
+    case GGML_OP_FLASH_ATTN_EXT: return takes_attention(op);
+    default: return false;
+  }
+}
+
+bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
+  for (int i = 0; i < graph->n_nodes; ++i) {
+    const ggml_tensor* op = graph->nodes[i];
+    if ((op->flags & GGML_TENSOR_FLAG_COMPUTE) == 0 || ggml_is_empty(op)) continue;
+    switch (op->op) {
+      case GGML_OP_NONE:
+      case GGML_OP_RESHAPE:
+      case GGML_OP_VIEW:
+      case GGML_OP_PERMUTE:
+      case GGML_OP_TRANSPOSE: break;
+      case GGML_OP_MUL_MAT: i = compute_product(graph, i, context); break;
+      case GGML_OP_ADD:
+      case GGML_OP_UNARY: finish(op, context); break;
+      case GGML_OP_SOFT_MAX: softmax(op, context); break;
+      case GGML_OP_FLASH_ATTN_EXT: attend(op, context); break;
+      default: return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace escribano::engine

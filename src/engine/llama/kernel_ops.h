@@ -1,0 +1,25 @@
+#pragma once
+
+#include "engine/kernels/kernels.h"
+#include "engine/llama/kernel_device.h"
+
+struct ggml_cgraph;
+struct ggml_tensor;
+
+namespace escribano::engine {
+
+// What one backend of the kernel device keeps between graphs.
+struct KernelContext {
+  kernels::Scratch scratch;
+  int threads = 1;
+};
+
+// Whether engine/kernels can compute `op` as it is: its type, shape, strides and parameters. Pure.
+bool kernels_take(const ggml_tensor* op, KernelUse use);
+
+// Computes the nodes of a graph in order, several in one go where one is made for the next: a product with its bias, GELU
+// and residual, attention that is written out as product, softmax and product. False if a node is none that the kernels
+// take. Throws std::bad_alloc.
+bool kernels_compute(const ggml_cgraph* graph, KernelContext& context);
+
+}  // namespace escribano::engine

@@ -1,0 +1,10 @@
+// Where there are no kernels for the processor, or no sources of ggml to build a device with.
+#include "engine/llama/kernel_device.h"
+
+namespace escribano::engine {
+
+ggml_backend_device* kernel_device(int) { return nullptr; }
+KernelScope::KernelScope(KernelUse use) noexcept : before_(use) {}
+KernelScope::~KernelScope() = default;
+
+}  // namespace escribano::engine
