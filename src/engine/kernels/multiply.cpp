@@ -61,11 +61,13 @@ class Run {
     const int panels = (p_.columns + kPanelLanes - 1) / kPanelLanes;
     const int splits = std::clamp(4 * threads_ / (p_.count * panels), 1, std::max(1, tiles_ / 4));
     const int tiles = (tiles_ + splits - 1) / splits;
+    // Panels that follow each other, so that the next can be fetched while one is multiplied.
+    const int chunk = std::clamp(p_.count * panels * splits / (8 * threads_), 1, 8);
     std::atomic<int> next_thread = 0;
 #pragma omp parallel num_threads(threads_)
     {
       Word* const panel = panels_ + static_cast<std::size_t>(next_thread.fetch_add(1)) * panel_words_;
-#pragma omp for collapse(3) schedule(dynamic)
+#pragma omp for collapse(3) schedule(dynamic, chunk)
       for (int product = 0; product < p_.count; ++product) {
         for (int column = 0; column < panels; ++column) {
           for (int split = 0; split < splits; ++split) {
@@ -92,19 +94,24 @@ class Run {
     pack_rows<LoadB>(b, p_.b_stride, std::min(width, kLanes), depth_, panel, stride);
     if (wide) pack_rows<LoadB>(b + kLanes * p_.b_stride, p_.b_stride, width - kLanes, depth_, panel + kLanes, stride);
     const __mmask16 last = lanes(wide ? width - kLanes : width);
+    const bool has_next = column + 2 * kPanelLanes <= p_.columns;
+    const Ahead next_panel = {reinterpret_cast<const char*>(has_next ? b + kPanelLanes * p_.b_stride : b),
+                              has_next ? kPanelLanes * p_.b_stride * sizeof(T) / static_cast<std::size_t>(depth_) : 0};
     const bool unfinished = p_.bias != nullptr || p_.residual != nullptr || p_.gelu;
     alignas(64) float sums[kTileRows * kPanelLanes];
     for (int t = from; t < end; ++t) {
       const int m = t * kTileRows;
       const int rows = std::min(kTileRows, p_.rows - m);
       const Packed a = {tile_of_a(product, t)};
+      // Weights are read once; the panel behind this one, if there is one, comes next.
+      const Ahead ahead = t == from ? next_panel : Ahead{nullptr, 0};
       float* const out = p_.out + product * p_.out_step + m * p_.out_stride + column;
       float* const to = unfinished ? sums : out;
       const std::size_t to_stride = unfinished ? kPanelLanes : p_.out_stride;
       if (wide) {
-        multiply_rows<Dot, kTileRows, 2>(rows, a, panel, depth_, to, to_stride, last);
+        multiply_rows<Dot, kTileRows, 2>(rows, a, panel, depth_, to, to_stride, last, ahead);
       } else {
-        multiply_rows<Dot, kTileRows, 1>(rows, a, panel, depth_, to, to_stride, last);
+        multiply_rows<Dot, kTileRows, 1>(rows, a, panel, depth_, to, to_stride, last, ahead);
       }
       if (!unfinished) continue;
       for (int i = 0; i < rows; ++i) {

@@ -42,10 +42,22 @@ struct Packed {
   const Word* at(std::ptrdiff_t row, std::ptrdiff_t w) const { return a + w * kLanes + row; }
 };
 
+// Memory that will be wanted soon: `step` bytes (up to 128) of it are asked for with each word.
+struct Ahead {
+  const char* at;
+  std::size_t step;
+  void fetch(std::ptrdiff_t w) const {
+    const char* const here = at + static_cast<std::size_t>(w) * step;
+    _mm_prefetch(here, _MM_HINT_T1);
+    _mm_prefetch(here + step / 2, _MM_HINT_T1);
+  }
+};
+
 // out[i][j] = sum over w < depth of a[i][w] . panel[w][j], for kRows rows and kVectors * 16 columns, of which the last
 // register stores those in `last`.
 template <class Dot, int kRows, int kVectors, class A>
-void multiply_tile(A a, const Word* panel, int depth, float* out, std::size_t out_stride, __mmask16 last) {
+void multiply_tile(A a, const Word* panel, int depth, float* out, std::size_t out_stride, __mmask16 last,
+                   Ahead ahead = {nullptr, 0}) {
   __m512 sums[kRows][kVectors];
 #pragma GCC unroll 16
   for (std::ptrdiff_t i = 0; i < kRows; ++i) {
@@ -53,6 +65,7 @@ void multiply_tile(A a, const Word* panel, int depth, float* out, std::size_t ou
     for (std::ptrdiff_t j = 0; j < kVectors; ++j) sums[i][j] = _mm512_setzero_ps();
   }
   for (std::ptrdiff_t w = 0; w < depth; ++w) {
+    ahead.fetch(w);
     __m512i b[kVectors];
 #pragma GCC unroll 8
     for (std::ptrdiff_t j = 0; j < kVectors; ++j) b[j] = _mm512_load_si512(panel + (w * kVectors + j) * kLanes);
@@ -75,8 +88,9 @@ void multiply_tile(A a, const Word* panel, int depth, float* out, std::size_t ou
 
 // The same for any number of rows up to kRows.
 template <class Dot, int kRows, int kVectors, class A>
-void multiply_rows(int rows, A a, const Word* panel, int depth, float* out, std::size_t out_stride, __mmask16 last) {
-  if (rows == kRows) return multiply_tile<Dot, kRows, kVectors>(a, panel, depth, out, out_stride, last);
+void multiply_rows(int rows, A a, const Word* panel, int depth, float* out, std::size_t out_stride, __mmask16 last,
+                   Ahead ahead = {nullptr, 0}) {
+  if (rows == kRows) return multiply_tile<Dot, kRows, kVectors>(a, panel, depth, out, out_stride, last, ahead);
   if constexpr (kRows > 1) {
     multiply_rows<Dot, kRows - 1, kVectors>(rows, a, panel, depth, out, out_stride, last);
   }
