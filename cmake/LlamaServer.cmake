@@ -11,7 +11,7 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
   string(SUBSTRING ${key} 0 16 key)
   get_filename_component(cache ${LLAMA_PREFIX} DIRECTORY)
   set(server_prefix ${cache}/llama-server-${LLAMA_VERSION}-${key})
-  set(LLAMA_SERVER_EXECUTABLE ${server_prefix}/llama-server)
+  set(LLAMA_SERVER_EXECUTABLE ${server_prefix}/llama-server CACHE INTERNAL "where the target llama_server leaves it")
   add_custom_target(llama_server
     COMMAND ${CMAKE_COMMAND} -DCACHE=${cache} -DPREFIX=${server_prefix} -DLLAMA_SOURCE=${LLAMA_SOURCE}
             -DLLAMA_PREFIX=${LLAMA_PREFIX} -DC_COMPILER=${CMAKE_C_COMPILER} -DCXX_COMPILER=${CMAKE_CXX_COMPILER}
