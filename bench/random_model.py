@@ -35,11 +35,11 @@ SHAPES = {
 }
 PATCH, TEMPORAL, MERGE, POSITIONS = 16, 2, 2, 2304
 MIN_PIXELS = 65536
-SCALE = 0.02               # standard deviation of a weight, as models of this family are initialised
+SCALE = 0.02               # standard deviation of a weight at a width of 2048; by it sums neither fade nor grow
 # What attention adds is an average, much the same at every position. At full strength it soon drowns what the positions
 # differ by, and the model writes one token for ever; so that it writes on, attention says less.
-ATTENTION_SCALE = SCALE / 16
-BLOCK_WEIGHTS = 2_097_143  # weights drawn; odd, so that no two rows of a matrix begin at the same one
+ATTENTION_SHARE = 1 / 16
+BLOCK_WEIGHTS = 2_097_143  # weights drawn; a prime, so that no two rows of a matrix begin at the same one
 SHARD_BYTES = 2_000_000_000
 
 
@@ -177,11 +177,12 @@ def bf16(values):
 class Weights:
     """Bytes of tensors. Normal numbers are drawn once; every tensor reads them in a circle from a place of its own."""
 
-    def __init__(self, seed):
+    def __init__(self, hidden, seed):
         self._random = random.Random(seed)
+        scale = SCALE * math.sqrt(2048 / hidden)
         block = [self._random.gauss(0, 1) for _ in range(BLOCK_WEIGHTS)]
-        self._block = bf16([SCALE * value for value in block])
-        self._attention_block = bf16([ATTENTION_SCALE * value for value in block])
+        self._block = bf16([scale * value for value in block])
+        self._attention_block = bf16([ATTENTION_SHARE * scale * value for value in block])
 
     def write(self, out, name, dims):
         left = 2 * math.prod(dims)
@@ -210,8 +211,8 @@ def shards_of(tensors):
     return shards
 
 
-def write_weights(folder, tensors, seed):
-    weights, shards, weight_map, total = Weights(seed), shards_of(tensors), {}, 0
+def write_weights(folder, tensors, weights):
+    shards, weight_map, total = shards_of(tensors), {}, 0
     for number, shard in enumerate(shards, 1):
         file_name = "model.safetensors" if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
         header, at = {"__metadata__": {"format": "pt"}}, 0
@@ -243,7 +244,7 @@ def write_model(folder, shape, seed):
                           ("generation_config.json", generation), ("tokenizer.json", tokenizer_json(shape["vocab"])),
                           ("tokenizer_config.json", tokenizer_config_json(shape))]:
         (folder / name).write_text(json.dumps(content, indent=1))
-    return write_weights(folder, vision_tensors(shape) + text_tensors(shape), seed)
+    return write_weights(folder, vision_tensors(shape) + text_tensors(shape), Weights(shape["hidden"], seed))
 
 
 def main():

@@ -32,6 +32,8 @@ using escribano::Status;
 namespace cli = escribano::cli;
 namespace engine = escribano::engine;
 
+constexpr int kWarmUpTokens = 8;
+
 struct Arguments {
   std::vector<std::string> images;
   int frames = 32;
@@ -47,6 +49,7 @@ struct Arguments {
   std::string warm_up;
   bool unconstrained = false;
   bool json = false;
+  bool files = false;
 
   bool parallel() const { return strategy == "parallel"; }
   int frames_a_prompt() const { return parallel() ? 1 : batch_size; }
@@ -62,7 +65,9 @@ struct Answer {
 };
 
 struct Measured {
+  double loading_s = 0;  // of the model
   double wall_s = 0;
+  int prompts = 0;
   engine::EngineCounters counters;
   std::vector<Answer> answers;
 };
@@ -174,8 +179,10 @@ engine::EngineCounters since(const engine::EngineCounters& before, engine::Engin
 
 Result<Measured> measure(engine::Engine& engine, const Arguments& arguments) {
   if (!arguments.warm_up.empty()) {
+    Arguments few = arguments;
+    few.tokens = kWarmUpTokens;
     ESCRIBANO_TRY([[maybe_unused]] const auto unmeasured,
-                  answer(engine, arguments, {{.path = arguments.warm_up, .image = nullptr}}));
+                  answer(engine, few, {{.path = arguments.warm_up, .image = nullptr}}));
   }
   Measured measured;
   const engine::EngineCounters before = engine.counters();
@@ -192,7 +199,7 @@ void print_row(const char* stage, double seconds, double wall_s, int frames, std
              tokens > 0 ? fmt::format("{:.0f}", static_cast<double>(tokens) / seconds) : "");
 }
 
-void print_table(const Arguments& arguments, const engine::Engine& engine, const Measured& measured, double loading_s) {
+void print_table(const Arguments& arguments, const engine::Engine& engine, const Measured& measured) {
   const engine::EngineCounters& counters = measured.counters;
   fmt::print("{} frames, {}, batch {}, {} slots of {} tokens; {} described, {} unparsed, {} failed\n\n",
              arguments.frames, arguments.strategy, arguments.batch_size, engine.slots(), engine.context_tokens(),
@@ -209,11 +216,11 @@ void print_table(const Arguments& arguments, const engine::Engine& engine, const
   print_row("decode", counters.decode_s, measured.wall_s, arguments.frames, counters.generation_tokens);
   print_row("all", measured.wall_s, measured.wall_s, arguments.frames, 0);
   fmt::print("\n{:.2f} frames/s; {} decode steps; model loaded in {:.2f} s; peak resident memory {:.0f} MB\n",
-             arguments.frames / measured.wall_s, counters.decode_steps, loading_s, peak_memory_mb());
+             arguments.frames / measured.wall_s, counters.decode_steps, measured.loading_s, peak_memory_mb());
   fmt::print("(images are loaded beside the other stages, so that row is not part of the sum)\n");
 }
 
-void print_json(const engine::Engine& engine, const Measured& measured, double loading_s) {
+void print_json(const engine::Engine& engine, const Measured& measured) {
   const engine::EngineCounters& counters = measured.counters;
   nlohmann::json answers = nlohmann::json::array();
   for (const Answer& answer : measured.answers) {
@@ -234,11 +241,22 @@ void print_json(const engine::Engine& engine, const Measured& measured, double l
       {"frames_unparsed", counters.frames_unparsed},
       {"frames_failed", counters.frames_failed},
       {"slots", engine.slots()},
-      {"loading_s", loading_s},
+      {"prompts", measured.prompts},
+      {"loading_s", measured.loading_s},
       {"peak_memory_mb", peak_memory_mb()},
       {"answers", std::move(answers)},
   };
   fmt::print("{}\n", all.dump());
+}
+
+// How many prompts the frames take. The engine splits batches beyond what a model was trained for.
+int prompts(const Arguments& arguments, const escribano::ModelInfo& info) {
+  int size = arguments.frames_a_prompt();
+  if (arguments.tokens == 0) {
+    const int most = engine::EngineOptions{}.max_frames_per_prompt;
+    size = std::min(size, info.max_frames_per_prompt ? static_cast<int>(*info.max_frames_per_prompt) : most);
+  }
+  return (arguments.frames + size - 1) / size;
 }
 
 Status run(const Arguments& arguments) {
@@ -246,6 +264,11 @@ Status run(const Arguments& arguments) {
   settings.vlm_model.set(arguments.model, "--model");
   ESCRIBANO_TRY(const cli::ChosenModel model,
                 cli::choose_model(settings, cli::process_environment(), arguments.projector));
+  if (arguments.files) {
+    const nlohmann::json files = {{"model", model.files.model.native()}, {"projector", model.files.projector.native()}};
+    fmt::print("{}\n", files.dump());
+    return {};
+  }
   const cli::EngineSetup setup = {
       .strategy = arguments.parallel() ? engine::Strategy::parallel : engine::Strategy::interleaved,
       .frames = arguments.frames,
@@ -260,11 +283,13 @@ Status run(const Arguments& arguments) {
   const auto loading = Clock::now();
   ESCRIBANO_TRY(const std::unique_ptr<engine::Engine> engine, cli::start_engine(model, setup));
   const double loading_s = seconds_since(loading);
-  ESCRIBANO_TRY(const Measured measured, measure(*engine, arguments));
+  ESCRIBANO_TRY(Measured measured, measure(*engine, arguments));
+  measured.loading_s = loading_s;
+  measured.prompts = prompts(arguments, model.info);
   if (arguments.json) {
-    print_json(*engine, measured, loading_s);
+    print_json(*engine, measured);
   } else {
-    print_table(arguments, *engine, measured, loading_s);
+    print_table(arguments, *engine, measured);
   }
   return {};
 }
@@ -275,7 +300,7 @@ int main(int argc, char** argv) {
   cli::sleep_at_barriers(argv);
   CLI::App app("Seconds and tokens by stage of describing frames");
   Arguments arguments;
-  app.add_option("IMAGE", arguments.images, "Pictures to take the frames from, in turn")->required();
+  app.add_option("IMAGE", arguments.images, "Pictures to take the frames from, in turn");
   app.add_option("--frames", arguments.frames)->check(CLI::Range(1, 100000))->capture_default_str();
   app.add_option("--batch-size", arguments.batch_size)->check(CLI::Range(1, 255))->capture_default_str();
   app.add_option("--max-tokens", arguments.max_tokens, "Of a frame")
@@ -293,7 +318,9 @@ int main(int argc, char** argv) {
   app.add_option("--warm-up", arguments.warm_up, "A picture to describe first, unmeasured");
   app.add_flag("--unconstrained", arguments.unconstrained);
   app.add_flag("--json", arguments.json, "One JSON object with the answers in place of the table");
+  app.add_flag("--files", arguments.files, "Only say as JSON which files the model is; a folder is imported first");
   CLI11_PARSE(app, argc, argv);
+  if (arguments.images.empty() && !arguments.files) return app.exit(CLI::RequiredError("IMAGE"));
   if (const Status status = run(arguments); !status) {
     fmt::print(stderr, "stages: {}\n", status.error().message);
     return 1;
