@@ -10,6 +10,8 @@ and use the same files and threads. Every round runs each configuration once, in
 another one each time; loading the model and one picture to warm up are not counted. Pictures are all different, since a
 server may answer what it has seen from its cache.
 
+MLX-VLM is measured where its command is on PATH and the model is a Hugging Face folder (or demo).
+
 With --tokens every answer has that many tokens, whatever it says: for models with random weights
 (bench/random_model.py). Without, answers end where the model ends them, and their texts are compared.
 
@@ -150,6 +152,36 @@ class Server:
         return measured
 
 
+class MlxVlm:
+    """One frame at a time, with the weights as they are in the folder (bf16)."""
+    name, ours, comparable = "MLX-VLM", False, True
+
+    def __init__(self, arguments, prompt, python):
+        self._arguments, self._prompt, self._python = arguments, prompt, python
+
+    @staticmethod
+    def python():
+        """The interpreter that has it, beside its command; None if it is not on PATH."""
+        command = shutil.which("mlx_vlm.generate")
+        return command and pathlib.Path(command).parent / "python3"
+
+    def run(self, frames, warm_up):
+        arguments = self._arguments
+        job = {"model": str(hf_folder(arguments)), "prompt": self._prompt, "frames": [str(frame) for frame in frames],
+               "max_tokens": arguments.tokens or arguments.max_tokens, "warm_up": str(warm_up),
+               "warm_up_tokens": WARM_UP_TOKENS}
+        out = subprocess.run([str(self._python), "-B", str(ROOT / "bench" / "mlx_vlm_frames.py")], stdout=subprocess.PIPE,
+                             input=json.dumps(job).encode(), check=True).stdout
+        measured = json.loads(out)
+        return measured if arguments.tokens else {**measured, "short": 0}
+
+
+def hf_folder(arguments):
+    """The model as a Hugging Face folder, which is what MLX-VLM reads; None if it is not given as one."""
+    folder = ROOT / "assets" / "demo-model" if arguments.model == "demo" else pathlib.Path(arguments.model)
+    return folder if (folder / "config.json").exists() else None
+
+
 def configurations(arguments, image_tokens):
     """(those to measure, [(name, why not)])"""
     prompt = (ROOT / "assets" / "prompts" / "single.txt").read_text().rstrip("\n")
@@ -158,8 +190,13 @@ def configurations(arguments, image_tokens):
         found += [Server(arguments, prompt, image_tokens, slots) for slots in arguments.in_flight]
     else:
         missing.append(("llama-server", "not built (target llama_server)"))
-    for name, command in [("Ollama", "ollama"), ("MLX-VLM", "mlx_vlm.generate")]:
-        missing.append((name, "installed, but this bench does not drive it" if shutil.which(command) else "not installed"))
+    if not MlxVlm.python():
+        missing.append((MlxVlm.name, "not installed"))
+    elif not hf_folder(arguments):
+        missing.append((MlxVlm.name, "needs the model as a Hugging Face folder"))
+    else:
+        found.append(MlxVlm(arguments, prompt, MlxVlm.python()))
+    missing.append(("Ollama", "installed, but this bench does not drive it" if shutil.which("ollama") else "not installed"))
     return found, missing
 
 
