@@ -5,7 +5,6 @@
 //
 // Kernels keep all operands in registers and are written for x86-64 and arm64; what the processor lacks is left out.
 #include <algorithm>
-#include <atomic>
 #include <barrier>
 #include <chrono>
 #include <cstdint>
@@ -34,11 +33,7 @@ constexpr int kRounds = 10'000;                  // of a kernel between two look
 constexpr int kChains = 12;                      // independent sums, which hide the latency of an instruction
 constexpr std::size_t kSliceBytes = 256U << 20;  // that a thread reads: far beyond its caches
 
-// Results go here, so that no compiler leaves the work out.
-std::atomic<float> sink = 0;
-
-// A kernel does kRounds * kChains vector instructions, kept apart from its neighbours by starting values that the
-// compiler cannot know.
+// A kernel does kRounds * kChains vector instructions. The empty assembly makes the compiler believe that the result is used.
 #if defined(__x86_64__)
 __attribute__((target("avx512f"))) void fma_avx512(float seed) {
   __m512 sums[kChains];
@@ -48,7 +43,7 @@ __attribute__((target("avx512f"))) void fma_avx512(float seed) {
     for (__m512& sum : sums) sum = _mm512_fmadd_ps(sum, factor, factor);
   }
   for (int i = 1; i < kChains; ++i) sums[0] = _mm512_add_ps(sums[0], sums[i]);
-  sink = _mm512_cvtss_f32(sums[0]);
+  asm volatile("" : : "v"(sums[0]));
 }
 
 __attribute__((target("avx2,fma"))) void fma_avx2(float seed) {
@@ -59,7 +54,7 @@ __attribute__((target("avx2,fma"))) void fma_avx2(float seed) {
     for (__m256& sum : sums) sum = _mm256_fmadd_ps(sum, factor, factor);
   }
   for (int i = 1; i < kChains; ++i) sums[0] = _mm256_add_ps(sums[0], sums[i]);
-  sink = _mm256_cvtss_f32(sums[0]);
+  asm volatile("" : : "x"(sums[0]));
 }
 
 __attribute__((target("avx512f,avx512bw,avx512bf16"))) void dot_bf16(float seed) {
@@ -70,7 +65,7 @@ __attribute__((target("avx512f,avx512bw,avx512bf16"))) void dot_bf16(float seed)
     for (__m512& sum : sums) sum = _mm512_dpbf16_ps(sum, factor, factor);
   }
   for (int i = 1; i < kChains; ++i) sums[0] = _mm512_add_ps(sums[0], sums[i]);
-  sink = _mm512_cvtss_f32(sums[0]);
+  asm volatile("" : : "v"(sums[0]));
 }
 
 __attribute__((target("avx512f,avx512vnni"))) void dot_int8(float seed) {
@@ -81,7 +76,7 @@ __attribute__((target("avx512f,avx512vnni"))) void dot_int8(float seed) {
     for (__m512i& sum : sums) sum = _mm512_dpbusd_epi32(sum, factor, factor);
   }
   for (int i = 1; i < kChains; ++i) sums[0] = _mm512_add_epi32(sums[0], sums[i]);
-  sink = static_cast<float>(_mm512_cvtsi512_si32(sums[0]));
+  asm volatile("" : : "v"(sums[0]));
 }
 #elif defined(__aarch64__)
 void fma_neon(float seed) {
@@ -92,7 +87,7 @@ void fma_neon(float seed) {
     for (float32x4_t& sum : sums) sum = vfmaq_f32(sum, factor, factor);
   }
   for (int i = 1; i < kChains; ++i) sums[0] = vaddq_f32(sums[0], sums[i]);
-  sink = vgetq_lane_f32(sums[0], 0);
+  asm volatile("" : : "w"(sums[0]));
 }
 #endif
 
@@ -162,7 +157,7 @@ double bytes_per_second(int threads) {
     for (std::size_t i = 0; i < words; i += 8) {
       for (std::size_t lane = 0; lane < 8; ++lane) sums[lane] += at[i + lane];
     }
-    for (const std::uint64_t sum : sums) sink = static_cast<float>(sum);
+    for (const std::uint64_t sum : sums) asm volatile("" : : "r"(sum) : "memory");  // read again the next time
     return static_cast<double>(kSliceBytes);
   });
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Escribano and its peers on the same frames: seconds a frame, in alternation.
 
-    tools/build.sh release stages ceilings llama_server      # what is measured
-    python3 bench/peers.py --out results                     # the demo model
+    cmake --preset release && cmake --build --preset release --target stages ceilings llama_server
+    python3 bench/peers.py --out results         # the demo model
     python3 bench/peers.py --model M.gguf --projector P.gguf --tokens 64 --count 4 --rounds 3 --out results
 
 All see the same pictures at the size at which the model sees them (so that nobody resizes), are asked the same prompt
@@ -15,9 +15,10 @@ MLX-VLM is measured where its command is on PATH and the model is a Hugging Face
 With --tokens every answer has that many tokens, whatever it says: for models with random weights
 (bench/random_model.py). Without, answers end where the model ends them, and their texts are compared.
 
-Writes results.md, results.json and results.svg into --out. Needs the ffmpeg command, and Python's standard library.
+Writes results.md, results.json and results.svg into --out after each round. Needs the ffmpeg command, and Python's standard library.
 """
 import argparse
+import dataclasses
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ import tempfile
 
 import peer_report
 import work
+from gguf_header import read_header
 from llama_server import LlamaServer, question
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -108,7 +110,9 @@ class Ours:
             command += ["--mmproj", arguments.projector]
         if arguments.max_image_tokens:
             command += ["--max-image-tokens", arguments.max_image_tokens]
-        command += ["--tokens", arguments.tokens] if arguments.tokens else ["--max-tokens", arguments.max_tokens]
+        command += ["--max-tokens", arguments.tokens or arguments.max_tokens]
+        if arguments.tokens:
+            command += ["--tokens", arguments.tokens]
         out = subprocess.run([str(part) for part in [*command, *frames]], stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, check=True).stdout
         got = json.loads(out)
@@ -211,6 +215,10 @@ def model_files(arguments):
     return files["model"], files["projector"]
 
 
+def model_name(arguments):
+    return read_header(arguments.files[0])[0].get("general.name", pathlib.Path(arguments.model).name)
+
+
 def measure_ceilings(arguments, best):
     out = subprocess.run([str(arguments.build / "bin" / "ceilings"), "--json", "--threads", str(arguments.threads)],
                          stdout=subprocess.PIPE, check=True).stdout
@@ -218,23 +226,21 @@ def measure_ceilings(arguments, best):
         best[key] = max(value, best.get(key, 0))
 
 
-def measure(arguments, found, frames, warm_up, ceilings):
-    """Fills ceilings; returns the runs of each configuration, by name."""
-    runs = {configuration.name: [] for configuration in found}
-    for number in range(arguments.rounds):
-        measure_ceilings(arguments, ceilings)
-        first = number % len(found)
-        for configuration in found[first:] + found[:first]:
-            run = configuration.run(frames, warm_up)
-            runs[configuration.name].append(run)
-            print(f"round {number + 1}: {configuration.name}: {run['seconds'] / len(frames):.3f} s a frame",
-                  file=sys.stderr, flush=True)
-    return runs
+def measure_round(number, found, frames, warm_up, runs):
+    """Adds a run of each configuration to `runs`, lists by name."""
+    first = number % len(found)
+    for configuration in found[first:] + found[:first]:
+        run = configuration.run(frames, warm_up)
+        runs[configuration.name].append(run)
+        print(f"round {number + 1}: {configuration.name}: {run['seconds'] / len(frames):.3f} s a frame", file=sys.stderr,
+              flush=True)
 
 
 def equal_texts(found, runs):
     """{name: (how many texts are those of the first comparable one of ours, of how many)}"""
     comparable = [configuration for configuration in found if configuration.comparable]
+    if not comparable:
+        return {}
     reference = runs[comparable[0].name][0]["texts"]
     return {configuration.name: (min(sum(a == b for a, b in zip(run["texts"], reference))
                                      for run in runs[configuration.name]), len(reference))
@@ -287,6 +293,23 @@ def parsed_arguments():
     return arguments
 
 
+def summary(arguments, found, runs):
+    """What the rounds so far say of each configuration, and which of ours is the fastest."""
+    ours = [configuration.name for configuration in found if configuration.ours]
+    best = min(ours, key=lambda name: statistics.median(run["seconds"] for run in runs[name]))
+    equal = equal_texts(found, runs)
+    return {"rounds": len(runs[best]), "best_of_ours": best, "runs": runs,
+            "configurations": [summary_of(configuration, runs[configuration.name], arguments.count, runs[best], equal)
+                               for configuration in found]}
+
+
+def write_results(folder, results, shape):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.md").write_text(peer_report.markdown(results, shape))
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "results.svg").write_text(peer_report.plot(results))
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are ended then, too
     arguments = parsed_arguments()
@@ -297,25 +320,17 @@ def main():
                                             pathlib.Path(folder))
         image_tokens = size[0] * size[1] // (shape.patch_px * shape.merge) ** 2
         found, missing = configurations(arguments, image_tokens)
-        ceilings = {}
-        runs = measure(arguments, found, frames, warm_up, ceilings)
-    ours = [configuration.name for configuration in found if configuration.ours]
-    best = min(ours, key=lambda name: statistics.median(run["seconds"] for run in runs[name]))
-    equal = equal_texts(found, runs)
-    results = {
-        "machine": machine(), "model": pathlib.Path(arguments.model).name, "threads": arguments.threads,
-        "llama_cpp": llama_version(), "frames": arguments.count,
-        "frame_size": size, "image_tokens": image_tokens, "tokens": arguments.tokens, "rounds": arguments.rounds,
-        "best_of_ours": best, "ceilings": ceilings, "missing": missing, "shape": shape.__dict__,
-        "configurations": [summary_of(configuration, runs[configuration.name], arguments.count, runs[best], equal)
-                           for configuration in found],
-        "runs": runs}
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    text = peer_report.markdown(results, shape)
-    (arguments.out / "results.md").write_text(text)
-    (arguments.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (arguments.out / "results.svg").write_text(peer_report.plot(results))
-    print(text)
+        results = {"machine": machine(), "model": model_name(arguments), "threads": arguments.threads,
+                   "llama_cpp": llama_version(), "frames": arguments.count, "frame_size": size,
+                   "image_tokens": image_tokens, "tokens": arguments.tokens, "ceilings": {}, "missing": missing,
+                   "shape": dataclasses.asdict(shape)}
+        runs = {configuration.name: [] for configuration in found}
+        for number in range(arguments.rounds):
+            measure_ceilings(arguments, results["ceilings"])
+            measure_round(number, found, frames, warm_up, runs)
+            results.update(summary(arguments, found, runs))
+            write_results(arguments.out, results, shape)  # now already: rounds can take hours
+    print(peer_report.markdown(results, shape))
     failed = [row["name"] for row in results["configurations"]
               if row["ours"] and row["equal_texts"] and row["equal_texts"][0] < row["equal_texts"][1]]
     if failed:
