@@ -1,7 +1,8 @@
 """Measures MLX-VLM on frames, one by one; run by bench/peers.py with the Python that has mlx_vlm.
 
-Standard input: one JSON object with model (a folder in Hugging Face's layout), prompt, max_tokens, warm_up, warm_up_tokens
-and frames (pictures). Standard output: one JSON object; seconds is without loading the model and without warming up.
+Standard input: one JSON object with model (a folder in Hugging Face's layout), prompt, max_tokens, warm_up,
+warm_up_tokens and frames (pictures). Standard output: one JSON object; seconds is without loading the model and
+without warming up.
 """
 import json
 import resource

@@ -56,8 +56,8 @@ def work_table(results, shape):
 
 
 def ceiling_line(results):
-    names = {"fp32_gop_s": "fp32 {:.0f} GFLOP/s", "bf16_gop_s": "bf16 {:.0f} GFLOP/s", "int8_gop_s": "int8 {:.0f} GOP/s",
-             "memory_gb_s": "memory {:.1f} GB/s"}
+    names = {"fp32_gop_s": "fp32 {:.0f} GFLOP/s", "bf16_gop_s": "bf16 {:.0f} GFLOP/s",
+             "int8_gop_s": "int8 {:.0f} GOP/s", "memory_gb_s": "memory {:.1f} GB/s"}
     found = [form.format(results["ceilings"][key]) for key, form in names.items() if key in results["ceilings"]]
     return f"Ceilings, {results['threads']} threads: {', '.join(found)}."
 
@@ -65,7 +65,8 @@ def ceiling_line(results):
 def title(results):
     answers = f"{results['tokens']} tokens an answer" if results["tokens"] else "answers to their own end"
     width, height = results["frame_size"]
-    return f"{results['model']}: {results['frames']} frames of {width}x{height}, {answers}, {results['threads']} threads"
+    frames, threads = results["frames"], results["threads"]
+    return f"{results['model']}: {frames} frames of {width}x{height}, {answers}, {threads} threads"
 
 
 def markdown(results, shape):

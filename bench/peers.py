@@ -15,7 +15,8 @@ MLX-VLM is measured where its command is on PATH and the model is a Hugging Face
 With --tokens every answer has that many tokens, whatever it says: for models with random weights
 (bench/random_model.py). Without, answers end where the model ends them, and their texts are compared.
 
-Writes results.md, results.json and results.svg into --out after each round. Needs the ffmpeg command, and Python's standard library.
+Writes results.md, results.json and results.svg into --out after each round. Needs the ffmpeg command, and Python's
+standard library.
 """
 import argparse
 import dataclasses
@@ -55,7 +56,7 @@ def llama_version():
     return re.search(r"LLAMA_VERSION (\S+)\)", (ROOT / "cmake" / "llama.lock.cmake").read_text())[1]
 
 
-# ---- frames -----------------------------------------------------------------------------------------------------------
+# ---- frames ----------------------------------------------------------------------------------------------------------
 
 def ffmpeg(*arguments):
     subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)], check=True)
@@ -89,7 +90,7 @@ def take_frames(sources, count, shape, max_image_tokens, folder):
     return [kept[i * len(kept) // count] for i in range(count)], warm_up, (width, height)
 
 
-# ---- configurations ---------------------------------------------------------------------------------------------------
+# ---- configurations --------------------------------------------------------------------------------------------------
 # Each has a name, whether it is ours, and run(), which measures once:
 #   seconds, texts, tokens_in, tokens_out (of all frames), cached_tokens, short (answers with fewer tokens than asked
 #   for), prompts, peak_memory_mb, and where known stages (seconds by name) and steps (of decoding).
@@ -131,7 +132,8 @@ class Server:
     def __init__(self, arguments, prompt, image_tokens, slots):
         self.name = f"llama-server, {slots} in flight"
         self._arguments, self._prompt, self._slots = arguments, prompt, slots
-        self._context_tokens = -(-(image_tokens + PROMPT_TOKENS + (arguments.tokens or arguments.max_tokens)) // 256) * 256
+        tokens = image_tokens + PROMPT_TOKENS + (arguments.tokens or arguments.max_tokens)
+        self._context_tokens = -(-tokens // 256) * 256
 
     def run(self, frames, warm_up):
         arguments = self._arguments
@@ -144,7 +146,8 @@ class Server:
             seconds, answers = server.answer(bodies)
             peak_memory_mb = server.peak_memory_mb()
         tokens = [answer["usage"]["completion_tokens"] for answer in answers]
-        measured = {"seconds": seconds, "texts": [answer["choices"][0]["message"]["content"].strip() for answer in answers],
+        measured = {"seconds": seconds,
+                    "texts": [answer["choices"][0]["message"]["content"].strip() for answer in answers],
                     "tokens_in": sum(answer["usage"]["prompt_tokens"] for answer in answers), "tokens_out": sum(tokens),
                     "cached_tokens": sum(answer["timings"]["cache_n"] for answer in answers),
                     "short": sum(count < arguments.tokens for count in tokens), "peak_memory_mb": peak_memory_mb,
@@ -174,8 +177,8 @@ class MlxVlm:
         job = {"model": str(hf_folder(arguments)), "prompt": self._prompt, "frames": [str(frame) for frame in frames],
                "max_tokens": arguments.tokens or arguments.max_tokens, "warm_up": str(warm_up),
                "warm_up_tokens": WARM_UP_TOKENS}
-        out = subprocess.run([str(self._python), "-B", str(ROOT / "bench" / "mlx_vlm_frames.py")], stdout=subprocess.PIPE,
-                             input=json.dumps(job).encode(), check=True).stdout
+        out = subprocess.run([str(self._python), "-B", str(ROOT / "bench" / "mlx_vlm_frames.py")],
+                             input=json.dumps(job).encode(), stdout=subprocess.PIPE, check=True).stdout
         measured = json.loads(out)
         return measured if arguments.tokens else {**measured, "short": 0}
 
@@ -200,11 +203,11 @@ def configurations(arguments, image_tokens):
         missing.append((MlxVlm.name, "needs the model as a Hugging Face folder"))
     else:
         found.append(MlxVlm(arguments, prompt, MlxVlm.python()))
-    missing.append(("Ollama", "installed, but this bench does not drive it" if shutil.which("ollama") else "not installed"))
+    missing.append(("Ollama", "installed, but not driven by this" if shutil.which("ollama") else "not installed"))
     return found, missing
 
 
-# ---- measuring --------------------------------------------------------------------------------------------------------
+# ---- measuring -------------------------------------------------------------------------------------------------------
 
 def model_files(arguments):
     """(model, projector) as GGUF, of whatever --model says: `stages` imports a folder, and says where the pair is."""
@@ -232,8 +235,8 @@ def measure_round(number, found, frames, warm_up, runs):
     for configuration in found[first:] + found[:first]:
         run = configuration.run(frames, warm_up)
         runs[configuration.name].append(run)
-        print(f"round {number + 1}: {configuration.name}: {run['seconds'] / len(frames):.3f} s a frame", file=sys.stderr,
-              flush=True)
+        print(f"round {number + 1}: {configuration.name}: {run['seconds'] / len(frames):.3f} s a frame",
+              file=sys.stderr, flush=True)
 
 
 def equal_texts(found, runs):
@@ -269,8 +272,8 @@ def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo", help="a GGUF file, a folder, or demo")
     parser.add_argument("--projector", help="of a GGUF model, if it is not beside it")
-    parser.add_argument("--frames", nargs="*", type=pathlib.Path, help="pictures, or a folder of them (default: frames of "
-                        "assets/samples/session-a.mp4)")
+    parser.add_argument("--frames", nargs="*", type=pathlib.Path, default=[], metavar="PATH",
+                        help="pictures, or a folder of them (default: frames of assets/samples/session-a.mp4)")
     parser.add_argument("--count", type=int, default=16, help="frames a run (16)")
     parser.add_argument("--tokens", type=int, default=0, help="of every answer; default: until the model ends it")
     parser.add_argument("--max-tokens", type=int, default=500, help="of an answer that the model ends (500)")
@@ -314,7 +317,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are ended then, too
     arguments = parsed_arguments()
     shape = work.read_shape(*arguments.files)
-    sources = sorted(path for given in arguments.frames or [] for path in (given.iterdir() if given.is_dir() else [given]))
+    sources = sorted(path for given in arguments.frames
+                     for path in (given.iterdir() if given.is_dir() else [given]))
     with tempfile.TemporaryDirectory(prefix="escribano-peers-") as folder:
         frames, warm_up, size = take_frames(sources, arguments.count, shape, arguments.max_image_tokens,
                                             pathlib.Path(folder))

@@ -2,8 +2,8 @@
 
 A product of a matrix of R rows and C columns with one vector is 2*R*C operations (a multiplication and an addition for
 each element). Counted is what the answer needs: of attention under the causal mask the half that is not masked, the
-output head for the last token of the prompt only. Left out are norms, activations, softmax and rotations, which are less
-than a hundredth. What is counted says nothing about how it is computed.
+output head for the last token of the prompt only. Left out are norms, activations, softmax and rotations, which are
+less than a hundredth. What is counted says nothing about how it is computed.
 """
 import dataclasses
 
@@ -82,8 +82,8 @@ def vision_flop(shape, patches):
     """One picture through the vision tower: (products, attention).
 
     Products: the layers; the patches' embedding, of two equal pictures (the family's kernel spans two frames) in three
-    colours; and the mergers, which take the patches of one token together. Attention: every patch with every other, once
-    for the scores and once for the sum of values, over the whole width.
+    colours; and the mergers, which take the patches of one token together. Attention: every patch with every other,
+    once for the scores and once for the sum of values, over the whole width.
     """
     width, merged = shape.vision_hidden, shape.vision_hidden * shape.merge ** 2
     tokens = patches // shape.merge ** 2
@@ -117,8 +117,8 @@ def decode_flop(shape, prompt_tokens, generated):
 
 
 def decode_bytes(shape, prompt_tokens, generated, steps):
-    """Bytes read to decode one answer. `steps`: its share of the steps, each of which reads the weights once for all the
-    answers in it; keys and values (16 bit) are each answer's own."""
+    """Bytes read to decode one answer. `steps`: its share of the steps, each of which reads the weights once for all
+    the answers in it; keys and values (16 bit) are each answer's own."""
     tokens = decoded_tokens(generated)
     positions = tokens * prompt_tokens + tokens * (tokens + 1) // 2
     return steps * shape.decode_weight_bytes + 2 * 2 * positions * shape.kv_heads * shape.head_dim * shape.layers

@@ -1,4 +1,4 @@
-"""The count of work in bench/work.py: python3 -B work_test.py MODEL.gguf MMPROJ.gguf, the pair being of the tiny shape."""
+"""The count of work in bench/work.py: python3 -B work_test.py MODEL.gguf MMPROJ.gguf, a pair of the tiny shape."""
 import os
 import sys
 import unittest
@@ -10,8 +10,9 @@ import work
 
 def shape_of(name):
     given = random_model.SHAPES[name]
-    same = {field: given[field] for field in ("layers", "hidden", "heads", "kv_heads", "head_dim", "intermediate", "vocab",
-                                              "vision_layers", "vision_hidden", "vision_intermediate", "max_pixels")}
+    same = {field: given[field] for field in ("layers", "hidden", "heads", "kv_heads", "head_dim", "intermediate",
+                                              "vocab", "vision_layers", "vision_hidden", "vision_intermediate",
+                                              "max_pixels")}
     return work.Shape(**same, mergers=1 + len(given["deepstack"]))
 
 
