@@ -45,7 +45,7 @@ void add_general(GgufBuilder& out, std::string_view architecture, std::string_vi
   out.add_string("general.architecture", architecture);
   out.add_string("general.type", type);
   out.add_string("general.name", options.name);
-  out.add_u32("general.file_type", file_type(options.weights));
+  out.add_u32("general.file_type", file_type(*options.weights));
   out.add_u32("general.quantization_version", 2);  // GGML_QNT_VERSION
 }
 
@@ -272,6 +272,12 @@ std::string folder_name(const std::filesystem::path& folder) {
   return name.empty() ? "model" : printable(name);
 }
 
+WeightType usual_type(const SafetensorsFolder& weights, std::uint64_t small_bytes) {
+  const bool bf16 = std::any_of(weights.tensors().begin(), weights.tensors().end(),
+                                [](const auto& entry) { return entry.second.tensor->dtype == Dtype::bf16; });
+  return bf16 && weights.total_bytes() > small_bytes ? WeightType::bf16 : WeightType::f16;
+}
+
 }  // namespace
 
 Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std::filesystem::path& cache_root,
@@ -281,10 +287,12 @@ Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std:
   const ImportReporter reporter(progress);
   const ImportCache cache(cache_root);
 
-  // The quick way: an unchanged folder that was imported before.
   auto weights = SafetensorsFolder::open(folder);
+  if (!options.weights) options.weights = weights ? usual_type(*weights, options.small_bytes) : WeightType::f16;
+
+  // The quick way: an unchanged folder that was imported before.
   if (weights) {
-    ESCRIBANO_TRY(const auto known, cache.key(folder, *weights, options.weights, true, reporter));
+    ESCRIBANO_TRY(const auto known, cache.key(folder, *weights, *options.weights, true, reporter));
     if (known) {
       if (auto found = cache.find(*known, options.name)) return *std::move(found);
     }
@@ -294,10 +302,10 @@ Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std:
   ESCRIBANO_TRY(const HfConfig config, read_hf_config(folder));
   if (!weights) return fail(std::move(weights).error());
   ESCRIBANO_TRY(const HfTokenizer tokenizer, read_hf_tokenizer(folder, config));
-  auto plan = plan_tensors(config, *weights, ggml_type(options.weights));
+  auto plan = plan_tensors(config, *weights, ggml_type(*options.weights));
   if (!plan) return in_folder(folder, plan.error());
 
-  ESCRIBANO_TRY(const auto key, cache.key(folder, *weights, options.weights, false, reporter));
+  ESCRIBANO_TRY(const auto key, cache.key(folder, *weights, *options.weights, false, reporter));
   if (auto found = cache.find(*key, options.name)) return *std::move(found);
   return make_files(cache, *key, config, tokenizer, *std::move(plan), *weights, options, reporter);
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -18,10 +19,13 @@ namespace escribano {
 enum class WeightType { f16, bf16, f32 };
 
 struct ImportOptions {
-  WeightType weights = WeightType::f16;
+  // Nothing: f16, or bf16 for a folder of bf16 weights that is larger than `small_bytes`. Processors compute bf16 twice as
+  // fast as the floats that half precision is computed in, and large models are trained and run in it.
+  std::optional<WeightType> weights;
   // ModelFiles::name of the result; empty: the name of the folder. Not part of a model's identity: general.name inside
   // the files is the name under which they were made first.
   std::string name;
+  std::uint64_t small_bytes = 1U << 30U;
 };
 
 struct ImportProgress {

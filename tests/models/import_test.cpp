@@ -314,6 +314,16 @@ TEST_F(Import, OffersOtherElementTypes) {
   EXPECT_EQ(values(open(f32->model), "token_embd.weight"), values(open(half->model), "token_embd.weight"));
 }
 
+TEST_F(Import, LargeFoldersInBf16StayInBf16) {
+  TinyModel().write(folder());
+  const auto small = import();
+  const auto large = import({.weights = {}, .name = {}, .small_bytes = 0});
+  const auto bf16 = import({WeightType::bf16, {}});
+  ASSERT_TRUE(small && large && bf16);
+  EXPECT_NE(large->model, small->model);
+  EXPECT_EQ(large->model, bf16->model);
+}
+
 TEST_F(Import, PadsTheVocabularyAndTypesItsTokens) {
   const auto files = import_model(TinyModel());
   ASSERT_TRUE(files) << files.error().message;
