@@ -73,7 +73,7 @@ Status run(const Arguments& arguments) {
       .prompt_bytes = static_cast<int>(escribano::builtin_prompt(escribano::PromptKind::batch).size()),
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
-      .reuse_embeddings = false,
+      .reuse = {.kind = cli::ReuseKind::none},
   };
   const auto loading = std::chrono::steady_clock::now();
   ESCRIBANO_TRY(const std::unique_ptr<engine::Engine> engine, cli::start_engine(model, setup));

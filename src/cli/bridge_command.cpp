@@ -138,6 +138,7 @@ Result<bridge::LoadedModel> BridgeProcess::load(const std::string& name) const {
       .max_tokens = settings_.vlm_max_tokens.value,
       .max_image_tokens = arguments_.max_image_tokens,
       .threads = arguments_.threads,
+      .reuse = reuse_setup(settings_),
   };
   ESCRIBANO_TRY(std::unique_ptr<engine::Engine> engine, start_daemon_engine(model, setup));
   log::info("{} loaded in {:.1f} s: {} sequences of {} tokens", model.files.name,

@@ -77,6 +77,11 @@ int max_image_tokens(const PixelRule& rule) {
   return static_cast<int>(rule.max_pixels / (factor * factor));
 }
 
+void apply(const ReuseSetup& reuse, engine::EngineOptions& options) {
+  if (reuse.kind != ReuseKind::all) options.answer_cache_bytes = 0;
+  if (reuse.kind == ReuseKind::none) options.embedding_cache_bytes = 0;
+}
+
 int rounded_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
 }  // namespace
@@ -111,13 +116,15 @@ Result<ChosenModel> choose_model(const Settings& settings, const Environment& en
                     [](const std::string& line) { fmt::print(stderr, "escribano: {}\n", line); });
 }
 
+ReuseSetup reuse_setup(const Settings& settings) { return {.kind = settings.reuse.value}; }
+
 Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup) {
   const ModelInfo& info = model.info;
   const PixelRule rule = pixel_rule(info, setup.max_image_tokens);
   const int image_tokens = max_image_tokens(rule);
 
   engine::EngineOptions options = {.pixel_rule = rule};
-  if (!setup.reuse_embeddings) options.embedding_cache_bytes = 0;
+  apply(setup.reuse, options);
   if (info.max_frames_per_prompt) {
     options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
   }
@@ -158,6 +165,7 @@ Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& m
   llama.threads = setup.threads;
   engine::EngineOptions options;
   options.text_only = setup.text_only;
+  apply(setup.reuse, options);
   int context = kTextContextTokens;
   if (setup.text_only) {
     llama.slots = 1;

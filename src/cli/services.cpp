@@ -38,6 +38,7 @@ Result<ChosenService> start_in_process(const VlmArguments& arguments, const VlmU
       .prompt_bytes = static_cast<int>(std::max(options.prompt.size(), builtin_prompt(PromptKind::batch).size())),
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
+      .reuse = reuse_setup(settings),
   };
   ESCRIBANO_TRY(std::unique_ptr<engine::Engine> engine, start_engine(model, setup));
   return ChosenService{

@@ -40,6 +40,7 @@ std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens,
   engine::EngineOptions options;
   options.pixel_rule = demo_pixel_rule();
   options.max_frames_per_prompt = 6;
+  options.answer_cache_bytes = 0;  // what is compared must have been written twice
   options.max_context_tokens = max_total_tokens;
   options.max_total_tokens = max_total_tokens;
   return value_or_throw(engine::Engine::start(load_demo_backend(slots, context_tokens), options));

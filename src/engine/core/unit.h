@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/backend.h"
+#include "engine/core/answer_cache.h"
 #include "engine/core/prompt.h"
 #include "engine/core/sampler.h"
 #include "engine/engine.h"
@@ -24,6 +25,7 @@ class Job;
 struct LoadedImage {
   std::size_t frame = 0;  // index in the request, see Job::frame()
   Size size;              // as the model sees it
+  int tokens = 0;         // that the model makes of it; set once the unit is ready
   ImageHash hash;
   std::unique_ptr<PreparedImage> prepared;
   double load_ms = 0;
@@ -64,6 +66,7 @@ struct Unit {
   std::optional<Error> prompt_error;
   std::vector<std::size_t> members;  // of `images`: those that loaded, in order; the prompt's image i is members[i]
   Prompt prompt;
+  std::optional<AnswerKey> answer_key;  // set where an equal prompt would get the same answer, and that is made use of
   Sequence sequence;
 
   LoadedImage& member(std::size_t image) { return images[members[image]]; }
