@@ -4,11 +4,14 @@
 #include <chrono>
 #include <cstdio>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/terminal.h"
 #include "engine/llama/llama_backend.h"
+#include "engine/llama/llama_system.h"
+#include "image/hash.h"
 #include "models/resolve.h"
 
 namespace escribano::cli {
@@ -77,9 +80,25 @@ int max_image_tokens(const PixelRule& rule) {
   return static_cast<int>(rule.max_pixels / (factor * factor));
 }
 
-void apply(const ReuseSetup& reuse, engine::EngineOptions& options) {
+// Raise when the same picture and projector are turned into other numbers than before.
+constexpr int kEmbeddingVersion = 1;
+
+// Of all that an embedding depends on beside the pixels. Kernels differ by processor, and round differently.
+Result<std::string> embedding_identity(const std::filesystem::path& projector) {
+  ESCRIBANO_TRY(const MappedFile file, MappedFile::open(projector));
+  const engine::LlamaSystem system = engine::llama_system();
+  return fmt::format("{} {:016x} {} {} {} {} {}", kEmbeddingVersion, hash_bytes(file.bytes()), system.version,
+                     system.ggml_version, system.processor, fmt::join(system.instructions, ","),
+                     fmt::join(system.gpus, ","));
+}
+
+Status apply(const ReuseSetup& reuse, const std::filesystem::path& projector, engine::EngineOptions& options) {
   if (reuse.kind != ReuseKind::all) options.answer_cache_bytes = 0;
   if (reuse.kind == ReuseKind::none) options.embedding_cache_bytes = 0;
+  if (reuse.kind == ReuseKind::none || reuse.folder.empty() || projector.empty()) return {};
+  ESCRIBANO_TRY(std::string identity, embedding_identity(projector));
+  options.embedding_folder = {.path = reuse.folder, .identity = std::move(identity), .limit_bytes = reuse.folder_bytes};
+  return {};
 }
 
 int rounded_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
@@ -116,7 +135,12 @@ Result<ChosenModel> choose_model(const Settings& settings, const Environment& en
                     [](const std::string& line) { fmt::print(stderr, "escribano: {}\n", line); });
 }
 
-ReuseSetup reuse_setup(const Settings& settings) { return {.kind = settings.reuse.value}; }
+ReuseSetup reuse_setup(const Settings& settings) {
+  ReuseSetup reuse = {.kind = settings.reuse.value};
+  if (settings.embedding_cache_mb.value > 0) reuse.folder = settings.embedding_cache();
+  reuse.folder_bytes = static_cast<std::uint64_t>(settings.embedding_cache_mb.value) << 20;
+  return reuse;
+}
 
 Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup) {
   const ModelInfo& info = model.info;
@@ -124,7 +148,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   const int image_tokens = max_image_tokens(rule);
 
   engine::EngineOptions options = {.pixel_rule = rule};
-  apply(setup.reuse, options);
+  ESCRIBANO_CHECK(apply(setup.reuse, model.files.projector, options));
   if (info.max_frames_per_prompt) {
     options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
   }
@@ -165,12 +189,12 @@ Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& m
   llama.threads = setup.threads;
   engine::EngineOptions options;
   options.text_only = setup.text_only;
-  apply(setup.reuse, options);
   int context = kTextContextTokens;
   if (setup.text_only) {
     llama.slots = 1;
   } else {
     options.pixel_rule = pixel_rule(info, setup.max_image_tokens);
+    ESCRIBANO_CHECK(apply(setup.reuse, model.files.projector, options));
     llama.projector = model.files.projector;
     llama.max_image_tokens = max_image_tokens(options.pixel_rule);
     llama.slots = setup.batch_size;

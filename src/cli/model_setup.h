@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,6 +38,8 @@ Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem:
 // What an engine keeps of frames for when they come again.
 struct ReuseSetup {
   ReuseKind kind = ReuseKind::all;
+  std::filesystem::path folder;    // embeddings on the disk, across restarts; empty: none
+  std::uint64_t folder_bytes = 0;  // limit of that
 };
 ReuseSetup reuse_setup(const Settings& settings);
 

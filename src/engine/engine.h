@@ -135,12 +135,23 @@ struct GenerateResult {
 
 using JobId = std::uint64_t;
 
+// Where vision embeddings are kept beyond the life of the engine, in files that only their owner can read. A picture can be
+// guessed at from its embedding.
+struct EmbeddingFolder {
+  std::filesystem::path path;  // made where it is missing; empty: none are kept
+  // Names all that the numbers depend on beside the pixels: the projector's content, the programs, the processor. Another
+  // identity never sees them.
+  std::string identity;
+  std::uint64_t limit_bytes = 0;  // of all files there; those used least recently go first. 0: none are kept
+};
+
 struct EngineOptions {
   PixelRule pixel_rule;            // sizes that the model takes (its preprocessor_config)
   int max_frames_per_prompt = 16;  // interleaved: more are split over several prompts
   int image_workers = 1;           // threads that read, decode and resize images
   ImageLimits image_limits;
   std::size_t embedding_cache_bytes = 128U << 20;  // vision embeddings kept for frames that come again; 0 keeps none
+  EmbeddingFolder embedding_folder;                // the same on the disk, across restarts
   std::size_t answer_cache_bytes = 4U << 20;       // answers kept for the same purpose; 0 keeps none
   bool text_only = false;                          // take a model without vision, too; it then only generates
 

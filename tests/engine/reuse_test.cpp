@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/engine_fixture.h"
+#include "support/temp_folder.h"
 
 namespace escribano::engine {
 namespace {
@@ -81,6 +82,25 @@ TEST_F(ReuseTest, TextsAreTheSameWithAndWithoutReuse) {
     EXPECT_EQ(engine->counters().images_encoded, reuse ? 3u : 8u);
   }
   EXPECT_EQ(texts[0], texts[1]);
+}
+
+TEST_F(ReuseTest, AfterARestartTheVisionTowerIsNotAskedAgain) {
+  const TempFolder folder;
+  options.embedding_folder = {.path = folder.path() / "embeddings", .identity = "fake", .limit_bytes = 1 << 20};
+  start(2);
+  const Outcome first = run(request({5, 6}));
+  engine.reset();
+  int prepared = 0;
+  script->before_prepare = [&] { ++prepared; };
+  start(2);
+  const Outcome again = run(request({6, 5, 7}));
+  EXPECT_THAT(script->encoded, ElementsAre(5, 6, 7));
+  EXPECT_EQ(prepared, 1);
+  EXPECT_THAT(reuses(again), ElementsAre(Reuse::cache, Reuse::cache, Reuse::none));
+  ASSERT_EQ(again.frames.size(), 3u);
+  EXPECT_EQ(again.frames[0].raw, first.frames[1].raw);
+  EXPECT_EQ(again.frames[1].raw, first.frames[0].raw);
+  EXPECT_EQ(engine->counters().images_reused, 2u);
 }
 
 TEST_F(ReuseTest, ARequestCanAskForTheWholeModelToRun) {

@@ -186,6 +186,7 @@ void Engine::Impl::take_loaded(UnitPtr unit) {
   sequence.prompt_tokens = unit->prompt.text_tokens();
   for (std::size_t i = 0; i < unit->members.size(); ++i) {
     LoadedImage& image = unit->member(i);
+    if (image.embedding) note_reuse(image);
     image.tokens = (image.size.width_px / factor) * (image.size.height_px / factor);
     sequence.prompt_tokens += image.tokens;
   }
@@ -215,6 +216,12 @@ void Engine::Impl::take_ready(UnitPtr unit) {
   ready_.push_back(std::move(unit));
 }
 
+// `image` has an embedding that was made for an earlier one.
+void Engine::Impl::note_reuse(LoadedImage& image) {
+  image.reused = Reuse::cache;
+  ++totals_.images_reused;
+}
+
 bool Engine::Impl::is_under_way(const AnswerKey& key) const {
   const auto has_key = [&](const UnitPtr& unit) { return unit->answer_key == key; };
   return std::any_of(ready_.begin(), ready_.end(), has_key) || std::any_of(running_.begin(), running_.end(), has_key);
@@ -227,9 +234,10 @@ void Engine::Impl::take_duplicates() {
 }
 
 void Engine::Impl::answer_again(const UnitPtr& unit, const std::string& text) {
-  unit->member(0).reused = Reuse::duplicate;
+  LoadedImage& image = unit->member(0);
+  if (image.reused == Reuse::none) ++totals_.images_reused;
+  image.reused = Reuse::duplicate;
   unit->sequence.prompt_tokens = 0;  // none was read
-  ++totals_.images_reused;
   unit->job->deliver_answer(*unit, text, FinishReason::stop);
   release(unit);
 }

@@ -54,8 +54,7 @@ void Engine::Impl::encode(std::size_t index) {
   LoadedImage& image = unit->member(std::get<ImagePart>(piece).image);
   if (unit->job->reuse()) image.embedding = embeddings_.find(image.hash);
   if (image.embedding) {
-    image.reused = Reuse::cache;
-    ++totals_.images_reused;
+    note_reuse(image);
   } else {
     const Stopwatch watch;
     auto encoded = interruptible(unit->job.get(), [&] { return backend_->encode(*image.prepared); });

@@ -25,14 +25,14 @@ class Job;
 struct LoadedImage {
   std::size_t frame = 0;  // index in the request, see Job::frame()
   Size size;              // as the model sees it
-  int tokens = 0;         // that the model makes of it; set once the unit is ready
   ImageHash hash;
-  std::unique_ptr<PreparedImage> prepared;
+  std::unique_ptr<PreparedImage> prepared;          // where there is no embedding yet
+  std::shared_ptr<const ImageEmbedding> embedding;  // the one that was kept; else made on the engine thread
   double load_ms = 0;
   std::optional<Error> error;  // set if there is no picture
 
   // Filled on the engine thread.
-  std::shared_ptr<const ImageEmbedding> embedding;
+  int tokens = 0;  // that the model makes of it
   double encode_ms = 0;
   Reuse reused = Reuse::none;
 };
