@@ -34,7 +34,8 @@ constexpr Choice<BackendKind> kBackends[] = {{"native", BackendKind::native},
                                              {"none", BackendKind::none}};
 constexpr Choice<ReuseKind> kReuseKinds[] = {
     {"none", ReuseKind::none}, {"embeddings", ReuseKind::embeddings}, {"all", ReuseKind::all}};
-const Choice<UnchangedRule> kUnchangedRules[] = {{unchanged_rule_name(UnchangedRule::exact), UnchangedRule::exact},
+const Choice<UnchangedRule> kUnchangedRules[] = {{unchanged_rule_name(UnchangedRule::none), UnchangedRule::none},
+                                                 {unchanged_rule_name(UnchangedRule::exact), UnchangedRule::exact},
                                                  {unchanged_rule_name(UnchangedRule::still), UnchangedRule::still},
                                                  {unchanged_rule_name(UnchangedRule::similar), UnchangedRule::similar}};
 const Choice<ArtefactFormat> kArtefactFormats[] = {
