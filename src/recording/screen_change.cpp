@@ -68,7 +68,8 @@ std::vector<double> block_means(const Luma& luma) {
   if (luma.levels.empty()) return {};
   const int columns = std::max(luma.width_px / kBlockPx, 1);
   const int rows = std::max(luma.height_px / kBlockPx, 1);
-  std::vector<double> means(static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows));
+  std::vector<double> means;
+  means.reserve(static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows));
   for (int row = 0; row < rows; ++row) {
     const int top = bound(luma.height_px, rows, row);
     const int bottom = bound(luma.height_px, rows, row + 1);
@@ -81,7 +82,7 @@ std::vector<double> block_means(const Luma& luma) {
             luma.levels.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(luma.width_px);
         for (int x = left; x < right; ++x) sum += levels[x];
       }
-      means[static_cast<std::size_t>(row * columns + column)] = sum / (double{1} * (right - left) * (bottom - top));
+      means.push_back(sum / (double{1} * (right - left) * (bottom - top)));
     }
   }
   return means;
