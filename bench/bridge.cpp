@@ -51,7 +51,7 @@ std::unique_ptr<engine::Engine> engine_here() {
   };
   const auto settings = cli::Settings::read(environment).value();
   const auto model = cli::find_model({.name = "demo"}, settings.home, environment, [](const std::string&) {}).value();
-  return cli::start_daemon_engine(model, {}).value();
+  return cli::start_daemon_engine(model, {.reuse = {.kind = cli::ReuseKind::embeddings}}).value();
 }
 
 double time_in_process(engine::Engine& engine, const std::vector<std::string>& paths) {

@@ -278,7 +278,7 @@ Status run(const Arguments& arguments) {
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
       .kernels = !arguments.no_kernels,
-      .reuse_embeddings = false,
+      .reuse = {.kind = cli::ReuseKind::none},
   };
   const auto loading = Clock::now();
   ESCRIBANO_TRY(const std::unique_ptr<engine::Engine> engine, cli::start_engine(model, setup));

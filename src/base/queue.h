@@ -26,6 +26,15 @@ class BoundedQueue {
     return true;
   }
 
+  // Never blocks. False if the queue is full or closed; the value is dropped then.
+  bool try_push(T value) {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || items_.size() >= capacity_) return false;
+    items_.push_back(std::move(value));
+    changed_.notify_all();
+    return true;
+  }
+
   // Blocks while the queue is empty and open. nullopt once it is closed and empty.
   std::optional<T> pop() {
     std::unique_lock lock(mutex_);

@@ -24,6 +24,7 @@ Status self_check(engine::Engine& engine, const Image& picture) {
   engine::DescribeRequest request;
   request.frames.push_back({.path = {}, .image = std::make_shared<Image>(resize_bicubic(picture, size))});
   request.max_tokens = kAnswerTokens;
+  request.reuse = false;  // it is the model that is looked at
   std::optional<Error> failure;
   std::promise<Status> done;
   ESCRIBANO_CHECK(

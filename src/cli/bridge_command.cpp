@@ -139,6 +139,7 @@ Result<bridge::LoadedModel> BridgeProcess::load(const std::string& name) const {
       .max_image_tokens = arguments_.max_image_tokens,
       .threads = arguments_.threads,
       .kernels = settings_.kernels.value,
+      .reuse = reuse_setup(settings_),
   };
   ESCRIBANO_TRY(std::unique_ptr<engine::Engine> engine, start_daemon_engine(model, setup));
   log::info("{} loaded in {:.1f} s: {} sequences of {} tokens", model.files.name,

@@ -185,7 +185,11 @@ Check judge_frame(const FrameResult& frame, double seconds, const Settings& sett
   std::string took = fmt::format("described in {:.1f} s", seconds);
   const double model_s = (stats.encode_ms + stats.prefill_ms + stats.decode_ms) / 1000;
   if (model_s > 0) took += fmt::format(" ({:.1f} s of it in the model)", model_s);
-  took += fmt::format(", {} tokens read, {} written", stats.prompt_tokens, stats.generation_tokens);
+  if (stats.reused == "duplicate") {
+    took = fmt::format("the bridge had described it before and still knew the answer ({:.2f} s)", seconds);
+  } else {
+    took += fmt::format(", {} tokens read, {} written", stats.prompt_tokens, stats.generation_tokens);
+  }
   if (frame.raw_response) {
     return check_warning(
         "frame", fmt::format("{}, but not in the form asked for: \"{}\"", took, *frame.raw_response),

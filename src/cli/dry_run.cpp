@@ -29,12 +29,13 @@ std::string_view reason_text(SampleReason reason) {
 
 std::string rule_text(const SamplingOptions& options) {
   switch (options.unchanged) {
-    case UnchangedRule::exact: return "unchanged: every pixel as in an earlier frame";
+    case UnchangedRule::none: return "every frame is described";
+    case UnchangedRule::exact: return "the same: every pixel as in an earlier frame";
     case UnchangedRule::still:
-      return fmt::format("unchanged: no block of 16x16 pixels differs by more than {} of 255 on average",
+      return fmt::format("the same: no block of 16x16 pixels differs by more than {} of 255 on average",
                          options.still_threshold);
     case UnchangedRule::similar:
-      return fmt::format("unchanged: as still ({} of 255), or at most {} of 64 bits of the perceptual hash differ",
+      return fmt::format("the same: as still ({} of 255), or at most {} of 64 bits of the perceptual hash differ",
                          options.still_threshold, options.similar_threshold);
   }
   return "";
@@ -45,7 +46,7 @@ std::string to_text(const Sampling& sampling, const SamplingOptions& options) {
   for (const SampledFrame& frame : sampling.frames) {
     std::string line = fmt::format("{:>9}  ", clock_text(frame.timestamp_s));
     if (frame.source) {
-      line += fmt::format("unchanged since {}, largest change {:.1f}",
+      line += fmt::format("same as at {}, largest change {:.1f}",
                           clock_text(sampling.frames[*frame.source].timestamp_s), frame.change);
     } else {
       line += fmt::format("describe: {}", reason_text(frame.reason));

@@ -4,11 +4,14 @@
 #include <chrono>
 #include <cstdio>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/terminal.h"
 #include "engine/llama/llama_backend.h"
+#include "engine/llama/llama_system.h"
+#include "image/hash.h"
 #include "models/resolve.h"
 
 namespace escribano::cli {
@@ -77,6 +80,27 @@ int max_image_tokens(const PixelRule& rule) {
   return static_cast<int>(rule.max_pixels / (factor * factor));
 }
 
+// Raise when the same picture and projector are turned into other numbers than before.
+constexpr int kEmbeddingVersion = 1;
+
+// Of all that an embedding depends on beside the pixels. Kernels differ by processor and option, and round differently.
+Result<std::string> embedding_identity(const engine::LlamaOptions& llama) {
+  ESCRIBANO_TRY(const MappedFile file, MappedFile::open(llama.projector));
+  const engine::LlamaSystem system = engine::llama_system();
+  return fmt::format("{} {:016x} {} {} {} {} {} {} {}", kEmbeddingVersion, hash_bytes(file.bytes()), system.version,
+                     system.ggml_version, system.processor, fmt::join(system.instructions, ","),
+                     fmt::join(system.gpus, ","), llama.kernels, llama.max_image_tokens);
+}
+
+Status apply(const ReuseSetup& reuse, const engine::LlamaOptions& llama, engine::EngineOptions& options) {
+  if (reuse.kind != ReuseKind::all) options.answer_cache_bytes = 0;
+  if (reuse.kind == ReuseKind::none) options.embedding_cache_bytes = 0;
+  if (reuse.kind == ReuseKind::none || reuse.folder.empty() || llama.projector.empty()) return {};
+  ESCRIBANO_TRY(std::string identity, embedding_identity(llama));
+  options.embedding_folder = {.path = reuse.folder, .identity = std::move(identity), .limit_bytes = reuse.folder_bytes};
+  return {};
+}
+
 int rounded_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
 }  // namespace
@@ -111,13 +135,19 @@ Result<ChosenModel> choose_model(const Settings& settings, const Environment& en
                     [](const std::string& line) { fmt::print(stderr, "escribano: {}\n", line); });
 }
 
+ReuseSetup reuse_setup(const Settings& settings) {
+  ReuseSetup reuse = {.kind = settings.reuse.value};
+  if (settings.embedding_cache_mb.value > 0) reuse.folder = settings.embedding_cache();
+  reuse.folder_bytes = static_cast<std::uint64_t>(settings.embedding_cache_mb.value) << 20;
+  return reuse;
+}
+
 Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup) {
   const ModelInfo& info = model.info;
   const PixelRule rule = pixel_rule(info, setup.max_image_tokens);
   const int image_tokens = max_image_tokens(rule);
 
   engine::EngineOptions options = {.pixel_rule = rule};
-  if (!setup.reuse_embeddings) options.embedding_cache_bytes = 0;
   if (info.max_frames_per_prompt) {
     options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
   }
@@ -126,6 +156,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   llama.threads = setup.threads;
   llama.kernels = setup.kernels;
   llama.max_image_tokens = image_tokens;
+  ESCRIBANO_CHECK(apply(setup.reuse, llama, options));
   // A token has at least one byte, and two on average even in dense code; the rest of the turn is a few marks.
   const int prompt_tokens = setup.prompt_bytes / 2 + 64;
   // Twice the budget: a truncated answer is given that much room once.
@@ -167,6 +198,7 @@ Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& m
     options.pixel_rule = pixel_rule(info, setup.max_image_tokens);
     llama.projector = model.files.projector;
     llama.max_image_tokens = max_image_tokens(options.pixel_rule);
+    ESCRIBANO_CHECK(apply(setup.reuse, llama, options));
     llama.slots = setup.batch_size;
     const int frame_budget = std::max(1, setup.max_tokens / setup.batch_size);
     context = std::min(llama.max_image_tokens, kOrdinaryImageTokens) + kInstructionTokens + 2 * frame_budget;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -33,16 +35,24 @@ struct ModelChoice {
 Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
                                const Environment& environment, const std::function<void(const std::string&)>& say);
 
+// What an engine keeps of frames for when they come again.
+struct ReuseSetup {
+  ReuseKind kind = ReuseKind::all;
+  std::filesystem::path folder;    // embeddings on the disk, across restarts; empty: none
+  std::uint64_t folder_bytes = 0;  // limit of that
+};
+ReuseSetup reuse_setup(const Settings& settings);
+
 struct EngineSetup {
   engine::Strategy strategy = engine::Strategy::parallel;
-  int frames = 1;                // of the request that is coming
-  int batch_size = 4;            // frames described at once (parallel) or in one prompt (interleaved)
-  int max_tokens = 500;          // output budget of one prompt
-  int prompt_bytes = 0;          // length of the instruction
-  int max_image_tokens = 0;      // 0: what the model's own rule allows
-  int threads = 0;               // 0: one for each processor
-  bool kernels = true;           // compute with engine/kernels where the processor can
-  bool reuse_embeddings = true;  // keep what the vision tower made of a picture for when it comes again
+  int frames = 1;            // of the request that is coming
+  int batch_size = 4;        // frames described at once (parallel) or in one prompt (interleaved)
+  int max_tokens = 500;      // output budget of one prompt
+  int prompt_bytes = 0;      // length of the instruction
+  int max_image_tokens = 0;  // 0: what the model's own rule allows
+  int threads = 0;           // 0: one for each processor
+  bool kernels = true;       // compute with engine/kernels where the processor can
+  ReuseSetup reuse;
 };
 
 // Loads the model with slots and a context that fit such a request, and no other. Blocks.
@@ -55,6 +65,7 @@ struct DaemonSetup {
   int max_image_tokens = 0;  // 0: what the model's own rule allows
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
+  ReuseSetup reuse;
 };
 
 // Loads the model for requests that are not known yet: a shape for ordinary frames, which grows for what needs more.

@@ -25,12 +25,12 @@ void add_sampling_options(CLI::App& command, SamplingArguments& arguments) {
       ->option_text("0..1");
   seconds("--scene-min-interval", arguments.scene_min_interval_s, "Scenes are at least so far apart (default: 2)", 0);
   command
-      .add_option(
-          "--unchanged", arguments.unchanged,
-          "Which frames are not described again: exact: every pixel as before; still: nothing but what encoding "
-          "a video adds; similar: also small changes (default: still)")
-      ->check(CLI::IsMember({"exact", "still", "similar"}))
-      ->option_text("exact|still|similar");
+      .add_option("--unchanged", arguments.unchanged,
+                  "Which frames are not described again: none; exact: every pixel as in an earlier one; still: nothing "
+                  "but what "
+                  "encoding a video adds; similar: also small changes (default: still)")
+      ->check(CLI::IsMember({"none", "exact", "still", "similar"}))
+      ->option_text("none|exact|still|similar");
   seconds("--min-segment", arguments.min_segment_s,
           "Shorter segments join a neighbour (default: 30, or ESCRIBANO_MIN_SEGMENT_S)", 0);
 }

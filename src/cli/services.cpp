@@ -39,6 +39,7 @@ Result<ChosenService> start_in_process(const VlmArguments& arguments, const VlmU
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
       .kernels = settings.kernels.value,
+      .reuse = reuse_setup(settings),
   };
   ESCRIBANO_TRY(std::unique_ptr<engine::Engine> engine, start_engine(model, setup));
   return ChosenService{

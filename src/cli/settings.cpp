@@ -17,6 +17,7 @@ constexpr int kMaxBatchSize = 255;
 constexpr int kMaxTokens = 1'000'000;
 constexpr int kMaxTimeout_ms = 3'600'000;
 constexpr int kMaxLogBytes = 1 << 30;
+constexpr int kMaxCache_mb = 1 << 20;
 constexpr int kMaxAttempts = 100;
 constexpr double kDay_s = 86'400;
 
@@ -31,7 +32,10 @@ constexpr Choice<BackendKind> kBackends[] = {{"native", BackendKind::native},
                                              {"ollama", BackendKind::ollama},
                                              {"openai", BackendKind::openai},
                                              {"none", BackendKind::none}};
-const Choice<UnchangedRule> kUnchangedRules[] = {{unchanged_rule_name(UnchangedRule::exact), UnchangedRule::exact},
+constexpr Choice<ReuseKind> kReuseKinds[] = {
+    {"none", ReuseKind::none}, {"embeddings", ReuseKind::embeddings}, {"all", ReuseKind::all}};
+const Choice<UnchangedRule> kUnchangedRules[] = {{unchanged_rule_name(UnchangedRule::none), UnchangedRule::none},
+                                                 {unchanged_rule_name(UnchangedRule::exact), UnchangedRule::exact},
                                                  {unchanged_rule_name(UnchangedRule::still), UnchangedRule::still},
                                                  {unchanged_rule_name(UnchangedRule::similar), UnchangedRule::similar}};
 const Choice<ArtefactFormat> kArtefactFormats[] = {
@@ -243,6 +247,8 @@ Status visit(Visitor& visitor, AnySettings& settings) {
   ESCRIBANO_CHECK(visitor.text(settings.bridge_command, "ESCRIBANO_BRIDGE_COMMAND", "a command"));
   ESCRIBANO_CHECK(visitor.text(settings.python_path, "ESCRIBANO_PYTHON_PATH", "a path"));
   ESCRIBANO_CHECK(visitor.text(settings.bridge_script, "ESCRIBANO_BRIDGE_SCRIPT", "a path"));
+  ESCRIBANO_CHECK(visitor.choice(settings.reuse, "ESCRIBANO_REUSE", std::span<const Choice<ReuseKind>>(kReuseKinds)));
+  ESCRIBANO_CHECK(visitor.number(settings.embedding_cache_mb, "ESCRIBANO_EMBEDDING_CACHE_MB", 0, kMaxCache_mb));
   ESCRIBANO_CHECK(visitor.real(settings.sample_interval, "ESCRIBANO_SAMPLE_INTERVAL", 0.1, kDay_s));
   ESCRIBANO_CHECK(visitor.real(settings.sample_gap_threshold, "ESCRIBANO_SAMPLE_GAP_THRESHOLD", 0.1, kDay_s));
   ESCRIBANO_CHECK(visitor.real(settings.sample_gap_fill, "ESCRIBANO_SAMPLE_GAP_FILL", 0.1, kDay_s));

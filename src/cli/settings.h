@@ -34,6 +34,13 @@ enum class BackendKind { native, ollama, openai, none };
 std::string_view backend_name(BackendKind kind) noexcept;
 std::optional<BackendKind> backend_kind(std::string_view name) noexcept;
 
+// What of earlier frames is made use of where a frame comes again. None of it changes a text.
+enum class ReuseKind {
+  none,        // every frame goes through the whole model
+  embeddings,  // what the vision tower made of a picture is kept
+  all,         // and the answer to a frame asked the same way
+};
+
 // A setting as it is shown.
 struct SettingRow {
   std::string key;       // in config.json
@@ -60,13 +67,15 @@ struct Settings {
   Setting<std::string> openai_api_key;                                       // ESCRIBANO_OPENAI_API_KEY; secret
   Setting<std::string> mlx_socket_path{.value = "/tmp/escribano-mlx.sock"};  // ESCRIBANO_MLX_SOCKET_PATH
   Setting<int> mlx_startup_timeout{.value = 60'000};                         // ESCRIBANO_MLX_STARTUP_TIMEOUT, ms
-  Setting<std::string> mlx_log_file;                // ESCRIBANO_MLX_LOG_FILE; empty: standard error
-  Setting<int> log_max_bytes{.value = 10'485'760};  // ESCRIBANO_LOG_MAX_BYTES
-  Setting<std::string> bridge_command;              // ESCRIBANO_BRIDGE_COMMAND: starts another's bridge
-  Setting<std::string> python_path;                 // ESCRIBANO_PYTHON_PATH, with bridge_script
-  Setting<std::string> bridge_script;               // ESCRIBANO_BRIDGE_SCRIPT
-  Setting<bool> kernels{.value = true};             // ESCRIBANO_KERNELS
-  Setting<bool> verbose;                            // ESCRIBANO_VERBOSE
+  Setting<std::string> mlx_log_file;                  // ESCRIBANO_MLX_LOG_FILE; empty: standard error
+  Setting<int> log_max_bytes{.value = 10'485'760};    // ESCRIBANO_LOG_MAX_BYTES
+  Setting<std::string> bridge_command;                // ESCRIBANO_BRIDGE_COMMAND: starts another's bridge
+  Setting<std::string> python_path;                   // ESCRIBANO_PYTHON_PATH, with bridge_script
+  Setting<std::string> bridge_script;                 // ESCRIBANO_BRIDGE_SCRIPT
+  Setting<ReuseKind> reuse{.value = ReuseKind::all};  // ESCRIBANO_REUSE
+  Setting<int> embedding_cache_mb{.value = 1024};     // ESCRIBANO_EMBEDDING_CACHE_MB, MiB on the disk; 0: none
+  Setting<bool> kernels{.value = true};               // ESCRIBANO_KERNELS
+  Setting<bool> verbose;                              // ESCRIBANO_VERBOSE
 
   // Of process and report. SamplingOptions says what those of sampling mean; times are seconds.
   Setting<double> sample_interval{.value = 10};                     // ESCRIBANO_SAMPLE_INTERVAL
@@ -87,6 +96,7 @@ struct Settings {
   // As config.json lies there, whether it exists or not.
   std::filesystem::path config_file() const { return home / "config.json"; }
   std::filesystem::path database() const { return home / "escribano.db"; }
+  std::filesystem::path embedding_cache() const { return home / "cache" / "embeddings"; }
 };
 
 // Where assets/ is: ESCRIBANO_ASSETS, beside the installed program, or in the source tree it was built from.

@@ -32,8 +32,10 @@ constexpr Names<SampleReason, 5> kSampleReasons = {{{SampleReason::first, "first
                                                     {SampleReason::interval, "interval"},
                                                     {SampleReason::gap, "gap"},
                                                     {SampleReason::last, "last"}}};
-constexpr Names<UnchangedRule, 3> kUnchangedRules = {
-    {{UnchangedRule::exact, "exact"}, {UnchangedRule::still, "still"}, {UnchangedRule::similar, "similar"}}};
+constexpr Names<UnchangedRule, 4> kUnchangedRules = {{{UnchangedRule::none, "none"},
+                                                      {UnchangedRule::exact, "exact"},
+                                                      {UnchangedRule::still, "still"},
+                                                      {UnchangedRule::similar, "similar"}}};
 constexpr Names<RecordingState, 5> kRecordingStates = {{{RecordingState::known, "known"},
                                                         {RecordingState::sampled, "sampled"},
                                                         {RecordingState::described, "described"},
@@ -108,8 +110,9 @@ std::vector<std::string> SamplingOptions::validate() const {
 std::string SamplingOptions::key() const {
   std::string key = fmt::format("1 interval={} gap={}/{} scene={}/{} unchanged={}", interval_s, gap_threshold_s,
                                 gap_fill_s, scene_threshold, scene_min_interval_s, unchanged_rule_name(unchanged));
-  if (unchanged == UnchangedRule::still) key += fmt::format("/{}", still_threshold);
-  if (unchanged == UnchangedRule::similar) key += fmt::format("/{}/{}", still_threshold, similar_threshold);
+  // "any": compared with any that was described not long ago; earlier versions knew the last one only.
+  if (unchanged == UnchangedRule::still) key += fmt::format("/{}/any", still_threshold);
+  if (unchanged == UnchangedRule::similar) key += fmt::format("/{}/{}/any", still_threshold, similar_threshold);
   return key;
 }
 

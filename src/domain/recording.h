@@ -35,11 +35,12 @@ enum class SampleReason : std::uint8_t {
 std::string_view sample_reason_name(SampleReason reason) noexcept;  // "first", "scene", ... Static storage.
 std::optional<SampleReason> sample_reason_from_name(std::string_view name) noexcept;
 
-// What makes a frame count as unchanged, so that it is not described again.
+// What makes a frame count as unchanged, or as showing again what was shown before, so that it is not described again.
 enum class UnchangedRule : std::uint8_t {
+  none,   // nothing: every frame is described
   exact,  // every pixel equals those of an earlier described frame
-  still,  // or: no block of 16x16 pixels differs from the last described frame by more than what encoding a video adds
-  similar,  // or: the perceptual hash is near that of the last described frame
+  still,  // or: no block of 16x16 pixels differs from one described not long ago by more than what encoding a video adds
+  similar,  // or: the perceptual hash is near that of one described not long ago
 };
 std::string_view unchanged_rule_name(UnchangedRule rule) noexcept;
 std::optional<UnchangedRule> unchanged_rule_from_name(std::string_view name) noexcept;
@@ -72,7 +73,8 @@ struct SampledFrame {
   std::string content_hash;           // 32 hexadecimal digits, of the pixels
   std::uint64_t perceptual_hash = 0;  // 64 gradients of brightness (dHash)
   std::optional<std::size_t> source;  // unchanged: index of the earlier frame of the sample whose description it shares
-  double change = 0;  // against that frame, or the one valid before: largest mean difference of a block, 0 to 255
+  double change =
+      0;  // against that frame, or where there is none the one valid before: largest mean difference of a block, 0 to 255
   std::vector<std::byte> thumbnail;  // JPEG; empty where `source` is set
 
   friend bool operator==(const SampledFrame&, const SampledFrame&) = default;
@@ -106,7 +108,7 @@ enum class ObservationStatus : std::uint8_t {
   described,  // the four fields hold the answer
   unparsed,   // the model answered, but not in the form asked for
   failed,     // `error` says why there is no answer
-  unchanged,  // shows what the frame at `source_timestamp_s` shows; the four fields are that frame's
+  unchanged,  // shows what the earlier frame at `source_timestamp_s` shows; the four fields are that frame's
 };
 std::string_view observation_status_name(ObservationStatus status) noexcept;
 std::optional<ObservationStatus> observation_status_from_name(std::string_view name) noexcept;

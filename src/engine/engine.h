@@ -45,6 +45,7 @@ struct DescribeRequest {
   std::string prompt;    // what to do; {n} stands for the number of frames (interleaved). Empty: the built-in one
   Sampling sampling;
   bool constrained = true;  // let the model write only what the format allows, so that a finished answer parses
+  bool reuse = true;        // false: each frame goes through the whole model, also one that was seen before
 
   // Every problem found, one sentence each; empty when the request can be started.
   std::vector<std::string> validate() const;
@@ -53,10 +54,16 @@ struct DescribeRequest {
 enum class FinishReason { stop, length, loop, cancelled };
 std::string_view finish_reason_name(FinishReason reason) noexcept;
 
-enum class Reuse { none, cache };  // where the vision embedding came from
+// What a frame owes to an earlier one.
+enum class Reuse {
+  none,       // it went through the whole model
+  cache,      // its vision embedding was kept from before
+  duplicate,  // its whole answer is that of a frame with the same pixels, asked the same way (parallel)
+};
 std::string_view reuse_name(Reuse reuse) noexcept;
 
-// What one frame took. In an interleaved prompt, tokens and times of the prompt are shared out evenly over its frames.
+// What one frame took; a duplicate took no tokens and no time of the model. In an interleaved prompt, tokens and times of
+// the prompt are shared out evenly over its frames.
 struct FrameStats {
   int prompt_tokens = 0;  // image tokens included
   int generation_tokens = 0;
@@ -128,12 +135,24 @@ struct GenerateResult {
 
 using JobId = std::uint64_t;
 
+// Where vision embeddings are kept beyond the life of the engine, in files that only their owner can read. A picture can be
+// guessed at from its embedding.
+struct EmbeddingFolder {
+  std::filesystem::path path;  // made where it is missing; empty: none are kept
+  // Names all that the numbers depend on beside the pixels: the projector's content, the programs, the processor. Another
+  // identity never sees them.
+  std::string identity;
+  std::uint64_t limit_bytes = 0;  // of all files there; those used least recently go first. 0: none are kept
+};
+
 struct EngineOptions {
   PixelRule pixel_rule;            // sizes that the model takes (its preprocessor_config)
   int max_frames_per_prompt = 16;  // interleaved: more are split over several prompts
   int image_workers = 1;           // threads that read, decode and resize images
   ImageLimits image_limits;
   std::size_t embedding_cache_bytes = 128U << 20;  // vision embeddings kept for frames that come again; 0 keeps none
+  EmbeddingFolder embedding_folder;                // the same on the disk, across restarts
+  std::size_t answer_cache_bytes = 4U << 20;       // answers kept for the same purpose; 0 keeps none
   bool text_only = false;                          // take a model without vision, too; it then only generates
 
   // The shape of the context. Where max_total_tokens is 0, it stays as the backend was loaded, and the rest is ignored.
@@ -153,7 +172,7 @@ struct EngineCounters {
   std::uint64_t frames_unparsed = 0;
   std::uint64_t frames_failed = 0;
   std::uint64_t images_encoded = 0;
-  std::uint64_t images_reused = 0;
+  std::uint64_t images_reused = 0;  // not encoded: their embedding or their answer was there
   std::uint64_t prompt_tokens = 0;
   std::uint64_t generation_tokens = 0;
   std::uint64_t decode_steps = 0;

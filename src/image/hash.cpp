@@ -11,4 +11,8 @@ ImageHash hash_image(const Image& image) noexcept {
   return {hash.high64, hash.low64};
 }
 
+std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed) noexcept {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
 }  // namespace escribano

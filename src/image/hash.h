@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "image/image.h"
 
@@ -21,6 +22,10 @@ struct ImageHash {
 // XXH3 (128 bits) of the pixels, with the size as its seed: the same pixels in rows of another length are another
 // picture. The same value on every machine. Runs at about the speed of memory; any thread may call.
 ImageHash hash_image(const Image& image) noexcept;
+
+// XXH3 (64 bits) of any bytes; a seed that is the hash of what came before continues it. For noticing damage and telling
+// contents apart, not for defending against somebody. Thread-safe.
+std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed = 0) noexcept;
 
 }  // namespace escribano
 

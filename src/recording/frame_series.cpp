@@ -12,6 +12,9 @@ namespace escribano::recording {
 namespace {
 
 constexpr int kThumbnailQuality = 70;
+// Screens that somebody goes back and forth between are fewer, and looking through them must stay cheap.
+constexpr std::size_t kMaxShown = 64;
+constexpr std::size_t kMaxShownBytes = 32U << 20;
 
 Result<std::vector<std::byte>> thumbnail_of(const Image& image, int width_px) {
   if (image.width_px <= width_px) return encode_jpeg(image, kThumbnailQuality);
@@ -26,11 +29,26 @@ std::string content_hash(const Image& image) {
   return fmt::format("{:016x}{:016x}", hash.high, hash.low);
 }
 
-bool FrameSeries::is_as_reference(const SampledFrame& frame) const {
-  if (options_.unchanged == UnchangedRule::exact) return false;
-  if (frame.change <= options_.still_threshold) return true;
-  return options_.unchanged == UnchangedRule::similar &&
-         std::popcount(frames_[reference_index_].perceptual_hash ^ frame.perceptual_hash) <= options_.similar_threshold;
+std::list<FrameSeries::Shown>::iterator FrameSeries::find_same(SampledFrame& frame, const Shown& picture) {
+  if (options_.unchanged == UnchangedRule::exact) return shown_.end();
+  for (auto shown = shown_.begin(); shown != shown_.end(); ++shown) {
+    const bool similar =
+        options_.unchanged == UnchangedRule::similar &&
+        std::popcount(frames_[shown->index].perceptual_hash ^ frame.perceptual_hash) <= options_.similar_threshold;
+    if (!similar && means_differ(shown->means, picture.means, options_.still_threshold)) continue;
+    const double change = block_change(shown->luma, picture.luma, options_.still_threshold).largest;
+    if (!similar && change > options_.still_threshold) continue;
+    frame.change = change;
+    return shown;
+  }
+  return shown_.end();
+}
+
+void FrameSeries::show(Shown picture) {
+  std::erase_if(shown_, [&](const Shown& other) { return other.index == picture.index; });
+  const std::size_t kept = kMaxShownBytes / std::max<std::size_t>(1, picture.luma.levels.size());
+  shown_.push_front(std::move(picture));
+  if (shown_.size() > std::clamp<std::size_t>(kept, 1, kMaxShown)) shown_.pop_back();
 }
 
 Status FrameSeries::add(std::int64_t at_ms, SampleReason reason, const Image& image) {
@@ -38,28 +56,29 @@ Status FrameSeries::add(std::int64_t at_ms, SampleReason reason, const Image& im
   frame.timestamp_s = static_cast<double>(at_ms) / 1000;
   frame.reason = reason;
   frame.content_hash = content_hash(image);
-  Luma luma = luma_of(image);
-  frame.perceptual_hash = difference_hash(luma);
-  const std::size_t index = frames_.size();
-  if (index > 0) {
-    frame.scene_score = block_change(before_, luma, options_.still_threshold).share;
-    frame.change = block_change(reference_, luma, options_.still_threshold).largest;
+  Shown picture = {.index = frames_.size(), .luma = luma_of(image)};
+  picture.means = block_means(picture.luma);
+  frame.perceptual_hash = difference_hash(picture.luma);
+  if (!frames_.empty()) {
+    frame.scene_score = block_change(before_, picture.luma, options_.still_threshold).share;
+    frame.change = block_change(shown_.front().luma, picture.luma, options_.still_threshold).largest;
   }
+  before_ = picture.luma;
 
-  if (const auto same = described_.find(frame.content_hash); same != described_.end()) {
-    frame.source = same->second;
+  const bool describe_all = options_.unchanged == UnchangedRule::none;
+  if (const auto equal = described_.find(frame.content_hash); equal != described_.end() && !describe_all) {
+    frame.source = equal->second;
     frame.change = 0;
-    reference_index_ = same->second;  // its pixels are these
-    reference_ = luma;
-  } else if (index > 0 && is_as_reference(frame)) {
-    frame.source = reference_index_;
+    picture.index = equal->second;  // its pixels are these
+    show(std::move(picture));
+  } else if (const auto same = describe_all ? shown_.end() : find_same(frame, picture); same != shown_.end()) {
+    frame.source = same->index;
+    shown_.splice(shown_.begin(), shown_, same);
   } else {
     ESCRIBANO_TRY(frame.thumbnail, thumbnail_of(image, options_.thumbnail_width_px));
-    described_.emplace(frame.content_hash, index);
-    reference_index_ = index;
-    reference_ = luma;
+    described_.emplace(frame.content_hash, picture.index);
+    show(std::move(picture));
   }
-  before_ = std::move(luma);
   frames_.push_back(std::move(frame));
   return {};
 }

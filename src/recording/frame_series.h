@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -12,11 +13,12 @@
 
 namespace escribano::recording {
 
-// Picked frames as they come, in order of time: decides which of them are unchanged. Keeps one picture's brightness, whatever
-// their number.
+// Picked frames as they come, in order of time: decides which of them are unchanged, or show again what was shown before.
+// Keeps the brightness of the described frames that were shown last: 64 of them, or as many as go into 32 MiB.
 //
-// A frame is compared with the one whose description the frame before it has, not with the frame before itself, so that small
-// changes add up until they are seen.
+// A frame is compared with frames that are described themselves, the one whose description the frame before it has first, and
+// never with a frame that is not: small changes add up until they are seen. Frames whose pixels are equal are found however
+// long ago that was.
 class FrameSeries {
  public:
   explicit FrameSeries(const SamplingOptions& options) : options_(options) {}
@@ -26,15 +28,23 @@ class FrameSeries {
   std::vector<SampledFrame>& frames() noexcept { return frames_; }
 
  private:
-  // Whether a frame that is not equal to an earlier one shows what the reference shows all the same.
-  bool is_as_reference(const SampledFrame& frame) const;
+  // A described frame.
+  struct Shown {
+    std::size_t index = 0;
+    Luma luma;
+    std::vector<double> means;  // of its blocks
+  };
+
+  // The first of shown_ that `frame` shows again though its pixels are not equal; end() if there is none. Sets the change.
+  std::list<Shown>::iterator find_same(SampledFrame& frame, const Shown& picture);
+  // `picture` is what is shown now.
+  void show(Shown picture);
 
   const SamplingOptions& options_;
   std::vector<SampledFrame> frames_;
   std::unordered_map<std::string, std::size_t> described_;  // by content hash
   Luma before_;                                             // of the frame added last
-  Luma reference_;                                          // of the described frame that is valid now
-  std::size_t reference_index_ = 0;
+  std::list<Shown> shown_;                                  // the one that is valid now first
 };
 
 // The hash of the pixels as 32 hexadecimal digits.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 
 namespace escribano::recording {
@@ -61,6 +62,38 @@ BlockChange block_change(const Luma& a, const Luma& b, double threshold) {
   }
   change.share = static_cast<double>(changed) / (static_cast<double>(columns) * rows);
   return change;
+}
+
+std::vector<double> block_means(const Luma& luma) {
+  if (luma.levels.empty()) return {};
+  const int columns = std::max(luma.width_px / kBlockPx, 1);
+  const int rows = std::max(luma.height_px / kBlockPx, 1);
+  std::vector<double> means;
+  means.reserve(static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows));
+  for (int row = 0; row < rows; ++row) {
+    const int top = bound(luma.height_px, rows, row);
+    const int bottom = bound(luma.height_px, rows, row + 1);
+    for (int column = 0; column < columns; ++column) {
+      const int left = bound(luma.width_px, columns, column);
+      const int right = bound(luma.width_px, columns, column + 1);
+      std::uint32_t sum = 0;
+      for (int y = top; y < bottom; ++y) {
+        const std::uint8_t* levels =
+            luma.levels.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(luma.width_px);
+        for (int x = left; x < right; ++x) sum += levels[x];
+      }
+      means.push_back(sum / (double{1} * (right - left) * (bottom - top)));
+    }
+  }
+  return means;
+}
+
+bool means_differ(std::span<const double> a, std::span<const double> b, double threshold) noexcept {
+  constexpr double kRounding = 1e-6;
+  if (a.size() != b.size()) return true;
+  // |mean(a) - mean(b)| is at most the mean of |a - b|.
+  return !std::equal(a.begin(), a.end(), b.begin(),
+                     [&](double x, double y) { return std::abs(x - y) <= threshold + kRounding; });
 }
 
 std::uint64_t difference_hash(const Luma& luma) {

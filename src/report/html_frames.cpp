@@ -106,8 +106,8 @@ void add_unchanged(const Report& shown, FrameGroup group, std::string& out) {
   if (count > 1)
     fmt::format_to(std::back_inserter(out), " \xE2\x80\x93 <time>{}</time>",
                    clock_text(shown.observations[group.last].timestamp_s));
-  out += R"( <span class="since">unchanged)";
-  if (first.source_timestamp_s) out += " since " + clock_text(*first.source_timestamp_s);
+  out += R"( <span class="since">)";
+  out += first.source_timestamp_s ? "same as at " + clock_text(*first.source_timestamp_s) : "unchanged";
   if (count > 1) out += fmt::format(" \xC2\xB7 {}", counted(count, "frame"));
   out += "</span></p></li>";
 }

@@ -68,10 +68,7 @@ void add_observation(const Observation& observation, std::string& out) {
       out += fmt::format("failed ({}): {}", escaped(observation.error_code), escaped(observation.error));
       break;
     case ObservationStatus::unchanged:
-      out += "unchanged";
-      if (observation.source_timestamp_s) {
-        out += fmt::format(" since {}", clock_text(*observation.source_timestamp_s));
-      }
+      out += observation.source_timestamp_s ? "same as at " + clock_text(*observation.source_timestamp_s) : "unchanged";
       break;
   }
   out += "\n";

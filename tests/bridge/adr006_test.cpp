@@ -236,6 +236,7 @@ TEST_F(Adr006TestingChecklist, EndToEndARealRecording) {
   for (const Frame& frame : frames) command.push_back(frame.path.native());
   CommandOptions options;
   options.environment["ESCRIBANO_HOME"] = ESCRIBANO_BINARY_DIR "/test-home";
+  options.environment["ESCRIBANO_EMBEDDING_CACHE_MB"] = "0";
   options.deadline = std::chrono::seconds(300);
   const CommandResult result = run_command(command, options);
   ASSERT_EQ(result.exit_code, 0) << result.err;

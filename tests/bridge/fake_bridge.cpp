@@ -47,6 +47,7 @@ Result<LoadedModel> FakeBridge::load(const std::string& name) {
   };
   engine::EngineOptions engine_options;
   engine_options.pixel_rule = {.patch_size_px = 16, .merge_size = 2, .min_pixels = 1024, .max_pixels = 1024};
+  engine_options.answer_cache_bytes = 0;  // tests and benchmarks look at frames on their way through the model
   engine_options.text_only = options.dispatcher.mode == protocol::Mode::llm;
   ESCRIBANO_TRY(auto engine, engine::Engine::start(std::move(backend), engine_options));
   return LoadedModel{name.empty() ? "fake" : name, std::move(engine)};

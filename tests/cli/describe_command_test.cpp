@@ -39,6 +39,7 @@ class DescribeCommand : public ::testing::Test {
     // The model that the other tests imported is used again.
     if (!options.environment.contains("ESCRIBANO_HOME")) {
       options.environment["ESCRIBANO_HOME"] = ESCRIBANO_BINARY_DIR "/test-home";
+      options.environment["ESCRIBANO_EMBEDDING_CACHE_MB"] = "0";
     }
     // A bridge of this test's own.
     if (!options.environment.contains("ESCRIBANO_MLX_SOCKET_PATH")) {

@@ -66,6 +66,7 @@ class DoctorCommand : public ::testing::Test {
   TempFolder folder;
   CommandOptions options = {// The model that the other tests imported is used again.
                             .environment = {{"ESCRIBANO_HOME", ESCRIBANO_BINARY_DIR "/test-home"},
+                                            {"ESCRIBANO_EMBEDDING_CACHE_MB", "0"},
                                             {"ESCRIBANO_MLX_SOCKET_PATH", (folder.path() / "b.sock").native()},
                                             // No file of the developer's own has a say.
                                             {"HF_HUB_CACHE", (folder.path() / "hub").native()}},

@@ -139,7 +139,7 @@ TEST_F(ProcessCommand, DryRunListsFramesAndStoresNothing) {
   const CommandResult text = home.run({"process", "--dry-run", sample_recording().native(), "--interval", "2"});
   EXPECT_EQ(text.exit_code, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("     0:00  describe: the first frame"));
-  EXPECT_THAT(text.out, HasSubstr("     1:30  unchanged since 1:2"));
+  EXPECT_THAT(text.out, HasSubstr("     1:30  same as at 1:2"));
   EXPECT_THAT(text.out, HasSubstr("differs by more than 4 of 255"));
   EXPECT_THAT(text.err, HasSubstr("frames would be described"));
   EXPECT_FALSE(std::filesystem::exists(home.database()));

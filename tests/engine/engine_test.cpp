@@ -68,6 +68,7 @@ TEST_F(EngineTest, AnImageThatCannotBeLoadedFailsAloneAlsoInAnInterleavedPrompt)
 }
 
 TEST_F(EngineTest, TheSamePixelsAreEncodedOnce) {
+  options.answer_cache_bytes = 0;
   start(1);
   const Outcome outcome = run(request({5, 6, 5, 5}));
   EXPECT_EQ(script->encoded, (std::vector<int>{5, 6}));

@@ -35,6 +35,20 @@ TEST(BlockChange, ASmallChangeShowsInItsOwnBlockWhole) {
   EXPECT_DOUBLE_EQ(change.share, 1.0 / (80 * 45));
 }
 
+TEST(BlockMeans, DifferOnlyWhereTheBlocksDo) {
+  Luma a = flat(70, 50, 30);  // with blocks that are larger than 16x16 at the edges
+  fill(a, 3, 40, 60, 44, 200);
+  for (const int noise : {0, 3, 4, 5, 9}) {
+    Luma b = a;
+    for (std::uint8_t& level : b.levels) level = static_cast<std::uint8_t>(level + noise);
+    const bool changed = block_change(a, b, 4).share > 0;
+    EXPECT_EQ(means_differ(block_means(a), block_means(b), 4), changed) << noise;
+  }
+  EXPECT_TRUE(means_differ(block_means(a), block_means(flat(96, 50, 30)), 255));
+  EXPECT_EQ(block_means(flat(3, 2, 7)), std::vector<double>{7});
+  EXPECT_TRUE(block_means({}).empty());
+}
+
 TEST(BlockChange, TheThresholdItselfIsNotExceeded) {
   EXPECT_EQ(block_change(flat(32, 32, 10), flat(32, 32, 14), 4).share, 0);
   EXPECT_EQ(block_change(flat(32, 32, 10), flat(32, 32, 14), 3.9).share, 1);

@@ -56,7 +56,7 @@ TEST(ReportHtml, HasEverySegmentAndFrameWithoutAScript) {
 
 TEST(ReportHtml, UnchangedFramesAreOneLineAndFailuresSayWhy) {
   const std::string body = body_of(to_html(small_report()));
-  EXPECT_THAT(body, HasSubstr("unchanged since 0:00 \xC2\xB7 2 frames"));
+  EXPECT_THAT(body, HasSubstr("same as at 0:00 \xC2\xB7 2 frames"));
   EXPECT_THAT(body,
               HasSubstr("Not described after 3 attempts: the frame was not described within 60 s (deadline_exceeded)"));
   EXPECT_THAT(body, HasSubstr("\xE2\x80\x9CI see a screen.\xE2\x80\x9D"));

@@ -45,7 +45,7 @@ TEST(ReportMarkdown, SaysWhatWasDoneWhen) {
   EXPECT_THAT(
       text,
       HasSubstr("## Time by activity\n\n| activity | time |\n|---|---:|\n| coding | 40 s |\n| reading | 40 s |\n"));
-  EXPECT_THAT(text, HasSubstr("- **0:10** unchanged since 0:00\n"));
+  EXPECT_THAT(text, HasSubstr("- **0:10** same as at 0:00\n"));
   EXPECT_THAT(text, HasSubstr("- **0:30** failed (deadline\\_exceeded): the frame was not described within 60 s\n"));
   EXPECT_THAT(text, HasSubstr("- **1:30** not described yet\n"));
 }

@@ -17,6 +17,9 @@ BridgeProgram::BridgeProgram() : program(escribano_program()) {
                  {"ESCRIBANO_VLM_MODEL", ""},
                  {"ESCRIBANO_MLX_LOG_FILE", ""},
                  {"ESCRIBANO_VERBOSE", "false"},
+                 // The same few pictures are to go through the model again and again, whatever ran before.
+                 {"ESCRIBANO_REUSE", "embeddings"},
+                 {"ESCRIBANO_EMBEDDING_CACHE_MB", "0"},
                  // Standard files of sanitizers and thread pools are the test's own business.
                  {"GOMP_SPINCOUNT", "1000"}};
 }

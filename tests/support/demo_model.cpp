@@ -38,10 +38,15 @@ std::unique_ptr<engine::Backend> load_demo_backend(int slots, int context_tokens
 
 std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens) {
   engine::EngineOptions options;
-  options.pixel_rule = demo_pixel_rule();
-  options.max_frames_per_prompt = 6;
+  options.answer_cache_bytes = 0;  // what is compared must have been written twice
   options.max_context_tokens = max_total_tokens;
   options.max_total_tokens = max_total_tokens;
+  return start_demo_engine(slots, context_tokens, options);
+}
+
+std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, engine::EngineOptions options) {
+  options.pixel_rule = demo_pixel_rule();
+  options.max_frames_per_prompt = 6;
   return value_or_throw(engine::Engine::start(load_demo_backend(slots, context_tokens), options));
 }
 

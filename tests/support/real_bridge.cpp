@@ -28,6 +28,7 @@ const std::map<std::string, std::string>& environment() {
   static const std::map<std::string, std::string> variables = {{"ESCRIBANO_HOME", ESCRIBANO_BINARY_DIR "/test-home"},
                                                                {"ESCRIBANO_MLX_LOG_FILE", ""},
                                                                {"ESCRIBANO_VERBOSE", "false"},
+                                                               {"ESCRIBANO_EMBEDDING_CACHE_MB", "0"},
                                                                {"GOMP_SPINCOUNT", "1000"}};
   return variables;
 }

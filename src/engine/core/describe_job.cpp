@@ -1,7 +1,9 @@
 #include "engine/core/describe_job.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
+#include <variant>
 
 #include "base/utf8.h"
 #include "format/parser.h"
@@ -63,6 +65,23 @@ std::optional<LineGrammar> DescribeJob::grammar(std::size_t frames, bool constra
   return LineGrammar::frames(static_cast<int>(frames));
 }
 
+std::optional<AnswerKey> DescribeJob::answer_key(const Unit& unit) const {
+  if (!request_.reuse || request_.strategy != Strategy::parallel || unit.members.size() != 1) return std::nullopt;
+  AnswerKey key = {
+      .image = unit.images[unit.members.front()].hash,
+      .temperature = request_.sampling.temperature,
+      .seed = request_.sampling.seed,
+      .max_tokens = request_.max_tokens,
+      .constrained = request_.constrained,
+  };
+  for (const Prompt::Piece& piece : unit.prompt.pieces) {
+    if (const auto* tokens = std::get_if<std::vector<Token>>(&piece)) {
+      key.prompt = hash_bytes(std::as_bytes(std::span(*tokens)), key.prompt);
+    }
+  }
+  return key;
+}
+
 AttemptState::Outcome DescribeJob::outcome(const Unit& unit, std::string_view text, FinishReason reason) const {
   using Outcome = AttemptState::Outcome;
   if (reason == FinishReason::length) return Outcome::truncated;
@@ -121,7 +140,7 @@ void DescribeJob::deliver_answer(const Unit& unit, const std::string& text, Fini
     result.stats = {
         .prompt_tokens = share(sequence.prompt_tokens, count, member),
         .generation_tokens = share(sequence.sampled_tokens, count, member),
-        .image_tokens = image.embedding->tokens,
+        .image_tokens = image.tokens,
         .image_width_px = image.size.width_px,
         .image_height_px = image.size.height_px,
         .load_ms = image.load_ms,

@@ -29,6 +29,9 @@ class DescribeJob final : public Job {
   const FrameInput& frame(std::size_t index) const noexcept override { return request_.frames[index]; }
   Result<Prompt> prompt(const Backend& backend, const Unit& unit) const override;
   std::optional<LineGrammar> grammar(std::size_t frames, bool constrained) const override;
+  // Of frames that are prompts of their own.
+  std::optional<AnswerKey> answer_key(const Unit& unit) const override;
+  bool reuse() const noexcept override { return request_.reuse; }
   AttemptState::Outcome outcome(const Unit& unit, std::string_view text, FinishReason reason) const override;
 
   // Ends every frame of `unit` with one error, or with its own where its picture could not be loaded.

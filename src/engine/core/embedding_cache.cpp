@@ -3,24 +3,50 @@
 #include <utility>
 
 namespace escribano::engine {
+namespace {
 
-std::shared_ptr<const ImageEmbedding> EmbeddingCache::find(const ImageHash& key) {
-  const auto found = index_.find(key);
-  if (found == index_.end()) return nullptr;
-  entries_.splice(entries_.begin(), entries_, found->second);
-  return found->second->embedding;
+// Embeddings that wait to be written: their memory counts.
+constexpr std::size_t kMaxUnwritten = 4;
+
+}  // namespace
+
+EmbeddingCache::EmbeddingCache(std::size_t limit_bytes, const EmbeddingFolder& folder)
+    : limit_bytes_(limit_bytes), entries_(limit_bytes), unwritten_(kMaxUnwritten) {
+  if (folder.path.empty() || folder.limit_bytes == 0) return;
+  files_.emplace(folder);
+  writer_ = std::jthread([this] {
+    while (const std::optional<Unwritten> next = unwritten_.pop()) files_->write(next->key, *next->embedding);
+  });
 }
 
-void EmbeddingCache::insert(const ImageHash& key, std::shared_ptr<const ImageEmbedding> embedding) {
-  if (embedding->size_bytes() > limit_bytes_ || index_.contains(key)) return;
-  size_bytes_ += embedding->size_bytes();
-  entries_.push_front({key, std::move(embedding)});
-  index_.emplace(key, entries_.begin());
-  while (size_bytes_ > limit_bytes_) {
-    size_bytes_ -= entries_.back().embedding->size_bytes();
-    index_.erase(entries_.back().key);
-    entries_.pop_back();
-  }
+EmbeddingCache::~EmbeddingCache() { unwritten_.close(); }
+
+std::shared_ptr<const ImageEmbedding> EmbeddingCache::find(const ImageHash& key) {
+  const std::lock_guard lock(mutex_);
+  return entries_.find(key).value_or(nullptr);
+}
+
+std::shared_ptr<const ImageEmbedding> EmbeddingCache::load(const ImageHash& key) {
+  if (auto embedding = find(key)) return embedding;
+  if (!files_) return nullptr;
+  std::shared_ptr<const ImageEmbedding> embedding = files_->read(key);
+  if (embedding) keep(key, embedding);
+  return embedding;
+}
+
+void EmbeddingCache::insert(const ImageHash& key, const std::shared_ptr<const ImageEmbedding>& embedding) {
+  keep(key, embedding);
+  if (files_) unwritten_.try_push({key, embedding});
+}
+
+void EmbeddingCache::keep(const ImageHash& key, const std::shared_ptr<const ImageEmbedding>& embedding) {
+  const std::lock_guard lock(mutex_);
+  entries_.insert(key, embedding, embedding->size_bytes());
+}
+
+std::size_t EmbeddingCache::size_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size_bytes();
 }
 
 }  // namespace escribano::engine

@@ -94,11 +94,15 @@ void Engine::Impl::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     collect_inbox();
     drop_cancelled();
+    take_duplicates();
     start_loading();
     next_fits_ = fit_context();
     publish_counters();
     switch (const StepPlan plan = plan_step(state()); plan.action) {
-      case StepPlan::Action::wait: wait_for_inbox(stop); break;
+      case StepPlan::Action::wait:
+        // Whoever a duplicate waited for may have failed just now.
+        if (duplicates_.empty()) wait_for_inbox(stop);
+        break;
       case StepPlan::Action::admit: admit(plan.slot); break;
       case StepPlan::Action::encode: encode(static_cast<std::size_t>(plan.sequence)); break;
       case StepPlan::Action::prefill: prefill(static_cast<std::size_t>(plan.sequence)); break;
@@ -121,7 +125,7 @@ void Engine::Impl::collect_inbox() {
   }
   for (UnitPtr& unit : loaded) {
     std::erase(loading_, unit);
-    take_ready(std::move(unit));
+    take_loaded(std::move(unit));
   }
 }
 
@@ -140,6 +144,7 @@ void Engine::Impl::drop_cancelled() {
   }
   std::erase_if(running_, is_cancelled);
   std::erase_if(ready_, is_cancelled);
+  std::erase_if(duplicates_, is_cancelled);
   for (const JobPtr& job : std::vector<JobPtr>(jobs_)) {
     if (!job->cancelled()) continue;
     std::erase(jobs_, job);
@@ -152,6 +157,7 @@ void Engine::Impl::start_loading() {
     std::size_t ahead = 0;
     for (const UnitPtr& unit : loading_) ahead += images_ahead(*unit);
     for (const UnitPtr& unit : ready_) ahead += images_ahead(*unit);
+    for (const UnitPtr& unit : duplicates_) ahead += images_ahead(*unit);
     if (ahead >= kImagesAhead) return;
     // The job with the fewest units on their way; among equals the one served longest ago, which stands first.
     const auto next = std::min_element(jobs_.begin(), jobs_.end(), [](const JobPtr& a, const JobPtr& b) {
@@ -168,8 +174,8 @@ void Engine::Impl::start_loading() {
   }
 }
 
-// A loaded unit becomes ready for a slot, or ends here because it cannot get one.
-void Engine::Impl::take_ready(UnitPtr unit) {
+// A loaded unit becomes ready for a slot, or ends here because it cannot get one, or needs none.
+void Engine::Impl::take_loaded(UnitPtr unit) {
   for (const LoadedImage& image : unit->images) totals_.load_s += image.load_ms / 1000;
   if (unit->job->cancelled()) return;
   if (unit->members.empty() && !unit->images.empty()) return fail_unit(unit, Error{});  // every image has its own error
@@ -179,8 +185,10 @@ void Engine::Impl::take_ready(UnitPtr unit) {
   const int factor = options_.pixel_rule.patch_size_px * options_.pixel_rule.merge_size;
   sequence.prompt_tokens = unit->prompt.text_tokens();
   for (std::size_t i = 0; i < unit->members.size(); ++i) {
-    const Size size = unit->member(i).size;
-    sequence.prompt_tokens += (size.width_px / factor) * (size.height_px / factor);
+    LoadedImage& image = unit->member(i);
+    if (image.embedding) note_reuse(image);
+    image.tokens = (image.size.width_px / factor) * (image.size.height_px / factor);
+    sequence.prompt_tokens += image.tokens;
   }
   const int limit = largest_context_tokens();
   if (sequence.prompt_tokens >= limit) {
@@ -191,11 +199,47 @@ void Engine::Impl::take_ready(UnitPtr unit) {
                           unit->images.empty() ? "a shorter text" : "smaller images or fewer frames a prompt")});
   }
   const Job& job = *unit->job;
+  if (!answers_.is_off()) unit->answer_key = job.answer_key(*unit);
   sequence.room_tokens = std::min(job.most_output_tokens(), limit - sequence.prompt_tokens);
   sequence.max_tokens = std::min(job.max_tokens(), sequence.room_tokens);
   sequence.grammar = job.grammar(unit->members.size(), job.constrained());
   sequence.sampler.emplace(job.sampling(), backend_->vocabulary(), sampling_salt(*unit));
+  take_ready(std::move(unit));
+}
+
+// A unit whose answer is known ends here; one whose answer is being made waits for it.
+void Engine::Impl::take_ready(UnitPtr unit) {
+  if (unit->answer_key) {
+    if (const auto text = answers_.find(*unit->answer_key)) return answer_again(unit, *text);
+    if (is_under_way(*unit->answer_key)) return duplicates_.push_back(std::move(unit));
+  }
   ready_.push_back(std::move(unit));
+}
+
+// `image` has an embedding that was made for an earlier one.
+void Engine::Impl::note_reuse(LoadedImage& image) {
+  image.reused = Reuse::cache;
+  ++totals_.images_reused;
+}
+
+bool Engine::Impl::is_under_way(const AnswerKey& key) const {
+  const auto has_key = [&](const UnitPtr& unit) { return unit->answer_key == key; };
+  return std::any_of(ready_.begin(), ready_.end(), has_key) || std::any_of(running_.begin(), running_.end(), has_key);
+}
+
+// Those that need not wait any longer: their answer has come, or whoever was to make it is gone. Of these the first makes it
+// itself, and the others wait for that one.
+void Engine::Impl::take_duplicates() {
+  for (UnitPtr& unit : std::exchange(duplicates_, {})) take_ready(std::move(unit));
+}
+
+void Engine::Impl::answer_again(const UnitPtr& unit, const std::string& text) {
+  LoadedImage& image = unit->member(0);
+  if (image.reused == Reuse::none) ++totals_.images_reused;
+  image.reused = Reuse::duplicate;
+  unit->sequence.prompt_tokens = 0;  // none was read
+  unit->job->deliver_answer(*unit, text, FinishReason::stop);
+  release(unit);
 }
 
 int Engine::Impl::largest_context_tokens() const {
@@ -269,6 +313,7 @@ void Engine::Impl::publish_counters() {
   for (const UnitPtr& unit : loading_) queued += unit->images.size();
   for (const JobPtr& job : jobs_) queued += job->waiting_frames();
   for (const UnitPtr& unit : ready_) queued += unit->images.size();
+  for (const UnitPtr& unit : duplicates_) queued += unit->images.size();
   totals_.queued_frames = static_cast<int>(queued);
   totals_.cache_bytes = embeddings_.size_bytes();
   totals_.cache_limit_bytes = embeddings_.limit_bytes();

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/core/answer_cache.h"
 #include "engine/core/describe_job.h"
 #include "engine/core/embedding_cache.h"
 #include "engine/core/generate_job.h"
@@ -34,8 +35,9 @@ class Engine::Impl {
       : backend_(std::move(backend)),
         options_(options),
         shape_limits_(shape_limits(*backend_, options_)),
-        embeddings_(options_.embedding_cache_bytes),
-        images_(*backend_, options_, [this](std::shared_ptr<Unit> unit) { post_loaded(std::move(unit)); }),
+        answers_(options_.answer_cache_bytes),
+        embeddings_(options_.embedding_cache_bytes, options_.embedding_folder),
+        images_(*backend_, options_, embeddings_, [this](std::shared_ptr<Unit> unit) { post_loaded(std::move(unit)); }),
         thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
   ~Impl() {
@@ -76,7 +78,12 @@ class Engine::Impl {
   void collect_inbox();
   void drop_cancelled();
   void start_loading();
+  void take_loaded(UnitPtr unit);
   void take_ready(UnitPtr unit);
+  void note_reuse(LoadedImage& image);
+  bool is_under_way(const AnswerKey& key) const;
+  void take_duplicates();
+  void answer_again(const UnitPtr& unit, const std::string& text);
   int largest_context_tokens() const;
   bool fit_context();
   EngineState state() const;
@@ -122,10 +129,12 @@ class Engine::Impl {
   std::deque<UnitPtr> ready_;
   std::vector<UnitPtr> running_;
   std::vector<UnitPtr> loading_;
-  bool next_fits_ = true;  // the first of ready_ may have a slot
+  std::vector<UnitPtr> duplicates_;  // wait for the answer of an equal unit in ready_ or running_
+  bool next_fits_ = true;            // the first of ready_ may have a slot
   EngineCounters totals_;
-  EmbeddingCache embeddings_;
+  AnswerCache answers_;
 
+  EmbeddingCache embeddings_;
   ImageStage images_;  // before thread_: its workers post to us until they are joined, which is after the thread
   std::jthread thread_;
 };

@@ -52,10 +52,9 @@ void Engine::Impl::encode(std::size_t index) {
   const UnitPtr unit = running_[index];
   const auto& piece = unit->prompt.pieces[unit->sequence.next_piece];
   LoadedImage& image = unit->member(std::get<ImagePart>(piece).image);
-  image.embedding = embeddings_.find(image.hash);
+  if (unit->job->reuse()) image.embedding = embeddings_.find(image.hash);
   if (image.embedding) {
-    image.reused = Reuse::cache;
-    ++totals_.images_reused;
+    note_reuse(image);
   } else {
     const Stopwatch watch;
     auto encoded = interruptible(unit->job.get(), [&] { return backend_->encode(*image.prepared); });
@@ -66,6 +65,7 @@ void Engine::Impl::encode(std::size_t index) {
     ++totals_.images_encoded;
     totals_.encode_s += image.encode_ms / 1000;
   }
+  image.tokens = image.embedding->tokens;
   image.prepared.reset();
 }
 
@@ -177,6 +177,8 @@ void Engine::Impl::settle(const Sampled& sampled) {
       .constrained = sequence.grammar.has_value(),
   };
   if (const auto plan = plan_retry(attempt)) return retry(unit, *plan);
+  const bool finished = attempt.outcome == AttemptState::Outcome::parsed && reason == FinishReason::stop;
+  if (finished && unit->answer_key) answers_.insert(*unit->answer_key, text);
   unit->job->deliver_answer(*unit, text, reason);
   release(unit);
 }

@@ -37,6 +37,8 @@ class GenerateJob final : public Job {
   const FrameInput& frame(std::size_t index) const noexcept override { return *images_[index]; }
   Result<Prompt> prompt(const Backend& backend, const Unit& unit) const override;
   std::optional<LineGrammar> grammar(std::size_t frames, bool constrained) const override;
+  std::optional<AnswerKey> answer_key(const Unit&) const override { return std::nullopt; }
+  bool reuse() const noexcept override { return true; }
   AttemptState::Outcome outcome(const Unit& unit, std::string_view text, FinishReason reason) const override;
 
   void deliver_failure(const Unit& unit, const Error& error) override;

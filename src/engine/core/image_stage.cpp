@@ -8,11 +8,12 @@
 
 namespace escribano::engine {
 
-ImageStage::ImageStage(const Backend& backend, const EngineOptions& options,
+ImageStage::ImageStage(const Backend& backend, const EngineOptions& options, EmbeddingCache& embeddings,
                        std::function<void(std::shared_ptr<Unit>)> on_loaded)
     : backend_(&backend),
       pixel_rule_(options.pixel_rule),
       limits_(options.image_limits),
+      embeddings_(&embeddings),
       on_loaded_(std::move(on_loaded)) {
   for (int i = 0; i < options.image_workers; ++i) {
     workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
@@ -55,13 +56,13 @@ void ImageStage::load(Unit& unit, LoadedImage& image) const {
     return;
   }
   const auto begin = std::chrono::steady_clock::now();
-  if (const Status status = load_pixels(unit.job->frame(image.frame), image); !status) {
+  if (const Status status = load_pixels(unit.job->frame(image.frame), unit.job->reuse(), image); !status) {
     image.error = status.error();
   }
   image.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
 }
 
-Status ImageStage::load_pixels(const FrameInput& frame, LoadedImage& image) const {
+Status ImageStage::load_pixels(const FrameInput& frame, bool reuse, LoadedImage& image) const {
   std::shared_ptr<const Image> pixels = frame.image;
   if (!pixels) {
     ESCRIBANO_TRY(Image loaded, load_image(frame.path, limits_));
@@ -72,6 +73,8 @@ Status ImageStage::load_pixels(const FrameInput& frame, LoadedImage& image) cons
     pixels = std::make_shared<const Image>(resize_bicubic(*pixels, image.size));
   }
   image.hash = hash_image(*pixels);
+  if (reuse) image.embedding = embeddings_->load(image.hash);
+  if (image.embedding) return {};
   ESCRIBANO_TRY(image.prepared, backend_->prepare(*pixels));
   return {};
 }

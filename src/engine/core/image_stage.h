@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/backend.h"
+#include "engine/core/embedding_cache.h"
 #include "engine/core/unit.h"
 #include "engine/engine.h"
 
@@ -21,7 +22,7 @@ namespace escribano::engine {
 class ImageStage {
  public:
   // `on_loaded` is called on a worker thread, once for each unit started. `backend` must outlive the stage.
-  ImageStage(const Backend& backend, const EngineOptions& options,
+  ImageStage(const Backend& backend, const EngineOptions& options, EmbeddingCache& embeddings,
              std::function<void(std::shared_ptr<Unit>)> on_loaded);
   // Drops what was not begun and joins.
   ~ImageStage();
@@ -39,12 +40,13 @@ class ImageStage {
 
   void work(const std::stop_token& stop);
   void load(Unit& unit, LoadedImage& image) const;
-  Status load_pixels(const FrameInput& frame, LoadedImage& image) const;
+  Status load_pixels(const FrameInput& frame, bool reuse, LoadedImage& image) const;
   void build_prompt(Unit& unit) const;
 
   const Backend* backend_;
   PixelRule pixel_rule_;
   ImageLimits limits_;
+  EmbeddingCache* embeddings_;
   std::function<void(std::shared_ptr<Unit>)> on_loaded_;
   std::mutex mutex_;
   std::condition_variable_any work_arrived_;

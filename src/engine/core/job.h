@@ -54,6 +54,10 @@ class Job {
   virtual Result<Prompt> prompt(const Backend& backend, const Unit& unit) const = 0;
   // The answer format for that many frames; nullopt when unconstrained.
   virtual std::optional<LineGrammar> grammar(std::size_t frames, bool constrained) const = 0;
+  // What the answer to `unit`, which is loaded, will depend on; nullopt where it is not to be shared with other units.
+  virtual std::optional<AnswerKey> answer_key(const Unit& unit) const = 0;
+  // Whether vision embeddings may be those that were kept; any thread.
+  virtual bool reuse() const noexcept = 0;
   // Whether the answer in `unit` is complete, given how it ended.
   virtual AttemptState::Outcome outcome(const Unit& unit, std::string_view text, FinishReason reason) const = 0;
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/backend.h"
+#include "engine/core/answer_cache.h"
 #include "engine/core/prompt.h"
 #include "engine/core/sampler.h"
 #include "engine/engine.h"
@@ -25,12 +26,13 @@ struct LoadedImage {
   std::size_t frame = 0;  // index in the request, see Job::frame()
   Size size;              // as the model sees it
   ImageHash hash;
-  std::unique_ptr<PreparedImage> prepared;
+  std::unique_ptr<PreparedImage> prepared;          // where there is no embedding yet
+  std::shared_ptr<const ImageEmbedding> embedding;  // the one that was kept; else made on the engine thread
   double load_ms = 0;
   std::optional<Error> error;  // set if there is no picture
 
   // Filled on the engine thread.
-  std::shared_ptr<const ImageEmbedding> embedding;
+  int tokens = 0;  // that the model makes of it
   double encode_ms = 0;
   Reuse reused = Reuse::none;
 };
@@ -64,6 +66,7 @@ struct Unit {
   std::optional<Error> prompt_error;
   std::vector<std::size_t> members;  // of `images`: those that loaded, in order; the prompt's image i is members[i]
   Prompt prompt;
+  std::optional<AnswerKey> answer_key;  // set where an equal prompt would get the same answer, and that is made use of
   Sequence sequence;
 
   LoadedImage& member(std::size_t image) { return images[members[image]]; }
