@@ -41,6 +41,7 @@ struct EngineSetup {
   int prompt_bytes = 0;          // length of the instruction
   int max_image_tokens = 0;      // 0: what the model's own rule allows
   int threads = 0;               // 0: one for each processor
+  bool drafts = true;            // draft tokens from the texts of other frames
   bool reuse_embeddings = true;  // keep what the vision tower made of a picture for when it comes again
 };
 
@@ -53,6 +54,7 @@ struct DaemonSetup {
   int max_tokens = 2000;     // output budget of a batch
   int max_image_tokens = 0;  // 0: what the model's own rule allows
   int threads = 0;           // 0: one for each processor
+  bool drafts = true;        // draft tokens from the texts of other frames
 };
 
 // Loads the model for requests that are not known yet: a shape for ordinary frames, which grows for what needs more.
