@@ -34,6 +34,7 @@ struct Arguments {
   int threads = 0;
   std::string model = "demo";
   std::string strategy = "parallel";
+  bool drafts = false;
 };
 
 double peak_memory_mb() {
@@ -73,6 +74,7 @@ Status run(const Arguments& arguments) {
       .prompt_bytes = static_cast<int>(escribano::builtin_prompt(escribano::PromptKind::batch).size()),
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
+      .drafts = arguments.drafts,
       .reuse_embeddings = false,
   };
   const auto loading = std::chrono::steady_clock::now();
@@ -107,6 +109,7 @@ Status run(const Arguments& arguments) {
   fmt::print("\n{:.2f} frames/s; {} decode steps; model loaded in {:.2f} s; peak resident memory {:.0f} MB\n",
              arguments.frames / wall_s, counters.decode_steps, std::chrono::duration<double>(begin - loading).count(),
              peak_memory_mb());
+  fmt::print("{} tokens drafted, {} of them accepted\n", counters.drafted_tokens, counters.accepted_tokens);
   fmt::print("(images are loaded beside the other stages, so that row is not part of the sum)\n");
   return {};
 }
@@ -129,6 +132,9 @@ int main(int argc, char** argv) {
   app.add_option("--strategy", arguments.strategy)
       ->check(CLI::IsMember({"parallel", "interleaved"}))
       ->capture_default_str();
+  app.add_flag(
+      "--drafts", arguments.drafts,
+      "Draft tokens from the texts of other frames: frames that are taken in turn come again, and so do texts");
   CLI11_PARSE(app, argc, argv);
   if (const Status status = run(arguments); !status) {
     fmt::print(stderr, "stages: {}\n", status.error().message);

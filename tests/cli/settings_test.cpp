@@ -29,6 +29,7 @@ TEST(Settings, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(settings.vlm_batch_size.value, 4);
   EXPECT_EQ(settings.vlm_max_tokens.value, 2000);
   EXPECT_FALSE(settings.verbose.value);
+  EXPECT_TRUE(settings.drafts.value);
   EXPECT_TRUE(settings.vlm_model.is_default());
 }
 

@@ -36,12 +36,13 @@ std::unique_ptr<engine::Backend> load_demo_backend(int slots, int context_tokens
   return value_or_throw(engine::load_llama_backend(options));
 }
 
-std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens) {
+std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens, bool drafts) {
   engine::EngineOptions options;
   options.pixel_rule = demo_pixel_rule();
   options.max_frames_per_prompt = 6;
   options.max_context_tokens = max_total_tokens;
   options.max_total_tokens = max_total_tokens;
+  if (!drafts) options.draft_tokens = 0;
   return value_or_throw(engine::Engine::start(load_demo_backend(slots, context_tokens), options));
 }
 
