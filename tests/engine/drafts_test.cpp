@@ -43,7 +43,9 @@ class DraftsTest : public EngineTest {
     EXPECT_EQ(without.counters.drafted_tokens, 0u);
     EXPECT_GT(with.counters.accepted_tokens, 0u);
     // With several slots it also depends on when their pictures were ready.
-    if (slots == 1) EXPECT_LT(with.counters.decode_steps, without.counters.decode_steps);
+    if (slots == 1) {
+      EXPECT_LT(with.counters.decode_steps, without.counters.decode_steps);
+    }
   }
 };
 
