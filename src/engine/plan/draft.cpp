@@ -8,7 +8,7 @@ namespace {
 constexpr std::size_t kLongestRun = 8;
 constexpr double kWorthwhile = 1.05;
 constexpr int kRowCounts[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48};
-// The last drafts that an estimate remembers, and how many tokens, half of them right, it begins with.
+// About how many of the last drafts an estimate remembers, and the tokens it begins with, three quarters of them right.
 constexpr double kRememberedDrafts = 16;
 constexpr double kFirstTested = 2;
 constexpr double kFirstAccepted = 1.5;
@@ -62,7 +62,8 @@ void TextCursor::step(std::span<const std::int32_t> text, std::span<const std::i
 }
 
 int TextCursor::trust() const noexcept {
-  if (matched_ == followed_) return kTrustLevels - 1;
+  // Frames of another scene part in the first words.
+  if (matched_ == followed_) return matched_ >= 8 ? kTrustLevels - 1 : kTrustLevels - 2;
   if (matched_ >= 8) return 4;
   if (matched_ >= 4) return 3;
   if (matched_ >= 2) return 2;

@@ -21,7 +21,8 @@ class TextCursor {
   std::size_t place() const noexcept { return place_; }
   // How many tokens before it are the last ones written.
   std::size_t matched() const noexcept { return matched_; }
-  // How much its continuation is worth, 0 (a guess) to kTrustLevels - 1 (every token so far was the same).
+  // How much its continuation is worth, 0 (a guess) to kTrustLevels - 1 (every token so far was the same, and
+  // there were several).
   int trust() const noexcept;
 
  private:
@@ -32,7 +33,7 @@ class TextCursor {
   std::size_t followed_ = 0;  // tokens written that were looked at
 };
 
-inline constexpr int kTrustLevels = 6;
+inline constexpr int kTrustLevels = 7;
 
 // How often the next token of a draft turned out right, of late, for each level of trust. Deterministic.
 class DraftAcceptance {
@@ -57,8 +58,9 @@ struct DraftOffer {
   double acceptance = 0;  // as DraftAcceptance::rate
 };
 
-// What a step costs beside its rows, in rows. Two CPU cores take 2 to 4 for the demo model, and 14 for one of 2B parameters,
-// whose weights have to come from memory; a low value drafts less and never loses much (docs/performance.md).
+// What a step costs beside its rows, in rows. One CPU core takes about 2 for the demo model, two that are wanted elsewhere
+// far more, and a model of 2B parameters, whose weights have to come from memory, 13. Too low a value drafts less than
+// would pay, and loses little by it (docs/performance.md).
 inline constexpr double kStepCostRows = 3;
 
 // How many rows each of `slots` slots should have in the next step (those that only fill a gap count as well), at most
