@@ -46,6 +46,7 @@ struct Arguments {
   std::string model = "demo";
   std::string projector;
   std::string strategy = "parallel";
+  bool drafts = false;
   std::string warm_up;
   bool unconstrained = false;
   bool json = false;
@@ -217,6 +218,7 @@ void print_table(const Arguments& arguments, const engine::Engine& engine, const
   print_row("all", measured.wall_s, measured.wall_s, arguments.frames, 0);
   fmt::print("\n{:.2f} frames/s; {} decode steps; model loaded in {:.2f} s; peak resident memory {:.0f} MB\n",
              arguments.frames / measured.wall_s, counters.decode_steps, measured.loading_s, peak_memory_mb());
+  fmt::print("{} tokens drafted, {} of them accepted\n", counters.drafted_tokens, counters.accepted_tokens);
   fmt::print("(images are loaded beside the other stages, so that row is not part of the sum)\n");
 }
 
@@ -278,6 +280,7 @@ Status run(const Arguments& arguments) {
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
       .kernels = !arguments.no_kernels,
+      .drafts = arguments.drafts,
       .reuse = {.kind = cli::ReuseKind::none},
   };
   const auto loading = Clock::now();
@@ -319,6 +322,9 @@ int main(int argc, char** argv) {
   app.add_flag("--unconstrained", arguments.unconstrained);
   app.add_flag("--json", arguments.json, "One JSON object with the answers in place of the table");
   app.add_flag("--files", arguments.files, "Only say as JSON which files the model is; a folder is imported first");
+  app.add_flag(
+      "--drafts", arguments.drafts,
+      "Draft tokens from the texts of other frames: frames that are taken in turn come again, and so do texts");
   CLI11_PARSE(app, argc, argv);
   if (arguments.images.empty() && !arguments.files) return app.exit(CLI::RequiredError("IMAGE"));
   if (const Status status = run(arguments); !status) {

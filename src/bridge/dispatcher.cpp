@@ -41,6 +41,8 @@ engine::EngineCounters sum(engine::EngineCounters a, const engine::EngineCounter
   a.images_reused += b.images_reused;
   a.prompt_tokens += b.prompt_tokens;
   a.generation_tokens += b.generation_tokens;
+  a.drafted_tokens += b.drafted_tokens;
+  a.accepted_tokens += b.accepted_tokens;
   a.decode_steps += b.decode_steps;
   a.cache_bytes = b.cache_bytes;  // what is held now, not what ever was
   a.cache_limit_bytes = b.cache_limit_bytes;
@@ -472,6 +474,8 @@ protocol::BridgeStatus Dispatcher::status() const {
   status.frames_reused = counters.images_reused;
   status.prompt_tokens = counters.prompt_tokens;
   status.generation_tokens = counters.generation_tokens;
+  status.drafted_tokens = counters.drafted_tokens;
+  status.accepted_tokens = counters.accepted_tokens;
   status.load_s = counters.load_s;
   status.encode_s = counters.encode_s;
   status.prefill_s = counters.prefill_s;

@@ -71,6 +71,8 @@ FrameResult to_domain(const engine::FrameResult& result, const Frame& frame) {
   out.stats = {
       .prompt_tokens = stats.prompt_tokens,
       .generation_tokens = stats.generation_tokens,
+      .drafted_tokens = stats.drafted_tokens,
+      .accepted_tokens = stats.accepted_tokens,
       .image_tokens = stats.image_tokens,
       .image_width_px = stats.image_width_px,
       .image_height_px = stats.image_height_px,

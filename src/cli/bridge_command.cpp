@@ -46,6 +46,7 @@ struct BridgeArguments {
   double idle_exit_s = 0;
   bool until_eof = false;
   bool no_self_check = false;
+  bool no_drafts = false;
   bool verbose = false;
 };
 
@@ -139,6 +140,7 @@ Result<bridge::LoadedModel> BridgeProcess::load(const std::string& name) const {
       .max_image_tokens = arguments_.max_image_tokens,
       .threads = arguments_.threads,
       .kernels = settings_.kernels.value,
+      .drafts = settings_.drafts.value,
       .reuse = reuse_setup(settings_),
   };
   ESCRIBANO_TRY(std::unique_ptr<engine::Engine> engine, start_daemon_engine(model, setup));
@@ -218,6 +220,7 @@ Status bridge(BridgeArguments arguments, const Environment& environment) {
   if (!arguments.socket.empty()) settings.mlx_socket_path.set(arguments.socket, "--socket");
   if (arguments.batch_size > 0) settings.vlm_batch_size.set(arguments.batch_size, "--batch-size");
   if (arguments.max_tokens > 0) settings.vlm_max_tokens.set(arguments.max_tokens, "--max-tokens");
+  if (arguments.no_drafts) settings.drafts.set(false, "--no-drafts");
   if (arguments.verbose) settings.verbose.set(true, "--verbose");
   std::optional<log::FileTarget> file;
   if (!settings.mlx_log_file.value.empty()) {
@@ -287,6 +290,8 @@ void add_bridge_command(CLI::App& app, const Environment& environment, ExitCode&
   command->add_flag("--until-eof", arguments->until_eof,
                     "End once standard input is at its end and no client is connected");
   command->add_flag("--no-self-check", arguments->no_self_check, "Do not describe a picture before serving");
+  command->add_flag("--no-drafts", arguments->no_drafts,
+                    "Do not draft words from the texts of other frames (or ESCRIBANO_DRAFTS=false)");
   command->add_flag("-v,--verbose", arguments->verbose, "Log details (or ESCRIBANO_VERBOSE=true)");
   command->callback([arguments, environment, &exit_code] {
     std::signal(SIGPIPE, SIG_IGN);  // whoever read our log may go before our clients do

@@ -148,6 +148,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   const int image_tokens = max_image_tokens(rule);
 
   engine::EngineOptions options = {.pixel_rule = rule};
+  if (!setup.drafts) options.draft_tokens = 0;
   if (info.max_frames_per_prompt) {
     options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
   }
@@ -191,6 +192,7 @@ Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& m
   llama.kernels = setup.kernels;
   engine::EngineOptions options;
   options.text_only = setup.text_only;
+  if (!setup.drafts) options.draft_tokens = 0;
   int context = kTextContextTokens;
   if (setup.text_only) {
     llama.slots = 1;

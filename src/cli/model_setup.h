@@ -52,6 +52,7 @@ struct EngineSetup {
   int max_image_tokens = 0;  // 0: what the model's own rule allows
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
+  bool drafts = true;        // draft tokens from the texts of other frames
   ReuseSetup reuse;
 };
 
@@ -65,6 +66,7 @@ struct DaemonSetup {
   int max_image_tokens = 0;  // 0: what the model's own rule allows
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
+  bool drafts = true;        // draft tokens from the texts of other frames
   ReuseSetup reuse;
 };
 

@@ -39,6 +39,7 @@ Result<ChosenService> start_in_process(const VlmArguments& arguments, const VlmU
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
       .kernels = settings.kernels.value,
+      .drafts = settings.drafts.value,
       .reuse = reuse_setup(settings),
   };
   ESCRIBANO_TRY(std::unique_ptr<engine::Engine> engine, start_engine(model, setup));
@@ -152,6 +153,7 @@ Result<ChosenService> make_bridge_service(const VlmArguments& arguments, const V
   }
   options.command.insert(options.command.end(), {"--batch-size", std::to_string(settings.vlm_batch_size.value)});
   options.command.insert(options.command.end(), {"--max-tokens", std::to_string(settings.vlm_max_tokens.value)});
+  if (!settings.drafts.value) options.command.emplace_back("--no-drafts");
   if (settings.verbose.value) options.command.emplace_back("--verbose");
   add_engine_options(options.command, arguments);
   chosen.service = make_bridge_client(std::move(options));
@@ -285,6 +287,9 @@ void add_vlm_options(CLI::App& command, VlmArguments& arguments) {
   command.add_option("--threads", arguments.threads, "Compute threads (default: one for each processor)")
       ->check(CLI::Range(1, 1024))
       ->option_text("N");
+  command.add_flag("--no-drafts", arguments.no_drafts,
+                   "Do not draft words from the texts of other images; texts are the same, only slower "
+                   "(or ESCRIBANO_DRAFTS=false)");
   command
       .add_option("--seed", arguments.seed, "What is drawn at temperatures above 0; needs --in-process (default: 0)")
       ->option_text("N");
@@ -297,6 +302,7 @@ Status apply(const VlmArguments& arguments, Settings& settings) {
   if (!arguments.model.empty()) settings.vlm_model.set(arguments.model, "--model");
   if (!arguments.backend.empty()) settings.vlm.set(*backend_kind(arguments.backend), "--vlm");
   if (!arguments.socket.empty()) settings.mlx_socket_path.set(arguments.socket, "--socket");
+  if (arguments.no_drafts) settings.drafts.set(false, "--no-drafts");
   if (arguments.verbose) settings.verbose.set(true, "--verbose");
   const bool server = settings.vlm.value != BackendKind::native;
   if (!arguments.url.empty()) {
@@ -311,9 +317,11 @@ Status apply(const VlmArguments& arguments, Settings& settings) {
     return fail(Errc::invalid_argument, "{} needs --in-process",
                 arguments.unconstrained ? "--unconstrained" : "--seed");
   }
-  const bool engine = !arguments.projector.empty() || arguments.max_image_tokens > 0 || arguments.threads > 0;
+  const bool engine =
+      !arguments.projector.empty() || arguments.max_image_tokens > 0 || arguments.threads > 0 || arguments.no_drafts;
   if (server && engine) {
-    return fail(Errc::invalid_argument, "--mmproj, --max-image-tokens and --threads are for our own engine only");
+    return fail(Errc::invalid_argument,
+                "--mmproj, --max-image-tokens, --threads and --no-drafts are for our own engine only");
   }
   return {};
 }

@@ -26,6 +26,7 @@ struct VlmArguments {
   std::string projector;
   int max_image_tokens = 0;
   int threads = 0;
+  bool no_drafts = false;
   // In this process only.
   std::uint32_t seed = 0;
   bool unconstrained = false;

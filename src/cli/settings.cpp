@@ -234,6 +234,7 @@ Status visit(Visitor& visitor, AnySettings& settings) {
   ESCRIBANO_CHECK(visitor.text(settings.vlm_model, "ESCRIBANO_VLM_MODEL", "a model name"));
   ESCRIBANO_CHECK(visitor.number(settings.vlm_batch_size, "ESCRIBANO_VLM_BATCH_SIZE", 1, kMaxBatchSize));
   ESCRIBANO_CHECK(visitor.number(settings.vlm_max_tokens, "ESCRIBANO_VLM_MAX_TOKENS", 1, kMaxTokens));
+  ESCRIBANO_CHECK(visitor.flag(settings.drafts, "ESCRIBANO_DRAFTS"));
   ESCRIBANO_CHECK(visitor.choice(settings.vlm, "ESCRIBANO_VLM", vlms));
   ESCRIBANO_CHECK(visitor.choice(settings.llm, "ESCRIBANO_LLM", llms));
   ESCRIBANO_CHECK(visitor.text(settings.llm_model, "ESCRIBANO_LLM_MODEL", "a model name"));

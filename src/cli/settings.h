@@ -57,6 +57,7 @@ struct Settings {
   Setting<std::string> vlm_model{.value = "mlx-community/Qwen3-VL-2B-Instruct-bf16"};  // ESCRIBANO_VLM_MODEL
   Setting<int> vlm_batch_size{.value = 4};                                             // ESCRIBANO_VLM_BATCH_SIZE
   Setting<int> vlm_max_tokens{.value = 2000};  // ESCRIBANO_VLM_MAX_TOKENS, of one batch
+  Setting<bool> drafts{.value = true};         // ESCRIBANO_DRAFTS: draft tokens from the texts of other frames
   Setting<BackendKind> vlm;                    // ESCRIBANO_VLM
   Setting<BackendKind> llm;                    // ESCRIBANO_LLM; only this one may be none
   Setting<std::string> llm_model;              // ESCRIBANO_LLM_MODEL; empty: the same as vlm_model

@@ -22,6 +22,8 @@ struct Frame {
 struct FrameStats {
   int prompt_tokens = 0;
   int generation_tokens = 0;
+  int drafted_tokens = 0;   // from the texts of other frames, checked by the model
+  int accepted_tokens = 0;  // those that it would have chosen; they are among generation_tokens
   int image_tokens = 0;
   int image_width_px = 0;  // as the model saw it
   int image_height_px = 0;

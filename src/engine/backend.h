@@ -61,6 +61,12 @@ struct ChatTurn {
   std::string content;
 };
 
+// Rows that a decode step may have: of one slot, and in all where a slot has more than one. The limit of a slot is below
+// the 64 rows from which ggml's attention on CPUs goes through tiles, whose sums are rounded otherwise; the limit in all
+// bounds the memory for logits.
+inline constexpr int kMaxSlotRows = 48;
+inline constexpr int kMaxStepRows = 64;
+
 // One token to decode in one slot.
 struct DecodeRow {
   int slot = 0;
@@ -104,7 +110,8 @@ class Backend {
   virtual Status prefill(int slot, std::span<const Token> tokens, Position from, bool want_logits) = 0;
   // Appends an image to a slot; all of its tokens lie at positions [from, from + image.positions).
   virtual Status prefill(int slot, const ImageEmbedding& image, Position from) = 0;
-  // One step of several sequences. `rows` are sorted by slot, without gaps between the slots, at most one row a slot.
+  // One step of several sequences. `rows` are sorted by slot and position, without gaps between the slots, the same number
+  // of rows for each slot; two rows at least, and at most kMaxSlotRows a slot and kMaxStepRows in all, or one for each slot.
   virtual Status decode(std::span<const DecodeRow> rows) = 0;
   // Of the row-th row of the last decode (or of the last prefill that wanted them): vocabulary().size() floats, valid
   // until the next prefill or decode.

@@ -67,6 +67,8 @@ std::string_view reuse_name(Reuse reuse) noexcept;
 struct FrameStats {
   int prompt_tokens = 0;  // image tokens included
   int generation_tokens = 0;
+  int drafted_tokens = 0;   // checked in the same steps as the tokens before them; none in interleaved prompts
+  int accepted_tokens = 0;  // those of them that the model would have chosen
   int image_tokens = 0;
   int image_width_px = 0;  // as the model saw it
   int image_height_px = 0;
@@ -153,7 +155,10 @@ struct EngineOptions {
   std::size_t embedding_cache_bytes = 128U << 20;  // vision embeddings kept for frames that come again; 0 keeps none
   EmbeddingFolder embedding_folder;                // the same on the disk, across restarts
   std::size_t answer_cache_bytes = 4U << 20;       // answers kept for the same purpose; 0 keeps none
-  bool text_only = false;                          // take a model without vision, too; it then only generates
+  // Tokens a frame that may be drafted in a step from the texts of other frames, at most kMaxSlotRows - 1. They cost time
+  // where they are wrong and save it where they are right, and never change a text. 0 drafts none.
+  int draft_tokens = kMaxSlotRows - 1;
+  bool text_only = false;  // take a model without vision, too; it then only generates
 
   // The shape of the context. Where max_total_tokens is 0, it stays as the backend was loaded, and the rest is ignored.
   // Else a prompt that needs more than context_tokens gets it, as soon as nothing else runs, at the price of fewer
@@ -175,6 +180,8 @@ struct EngineCounters {
   std::uint64_t images_reused = 0;  // not encoded: their embedding or their answer was there
   std::uint64_t prompt_tokens = 0;
   std::uint64_t generation_tokens = 0;
+  std::uint64_t drafted_tokens = 0;
+  std::uint64_t accepted_tokens = 0;
   std::uint64_t decode_steps = 0;
   std::uint64_t generations = 0;  // conversations answered
   std::uint64_t cache_bytes = 0;  // vision embeddings kept

@@ -12,6 +12,8 @@ Json to_json(const FrameStats& stats) {
   Json json = {
       {"prompt_tokens", stats.prompt_tokens},
       {"generation_tokens", stats.generation_tokens},
+      {"drafted_tokens", stats.drafted_tokens},
+      {"accepted_tokens", stats.accepted_tokens},
       {"image_tokens", stats.image_tokens},
       {"image_width_px", stats.image_width_px},
       {"image_height_px", stats.image_height_px},
@@ -31,6 +33,8 @@ FrameStats read_stats(const JsonFields& fields) {
   FrameStats stats;
   stats.prompt_tokens = fields.count<int>("prompt_tokens");
   stats.generation_tokens = fields.count<int>("generation_tokens");
+  stats.drafted_tokens = fields.count<int>("drafted_tokens");
+  stats.accepted_tokens = fields.count<int>("accepted_tokens");
   stats.image_tokens = fields.count<int>("image_tokens");
   stats.image_width_px = fields.count<int>("image_width_px");
   stats.image_height_px = fields.count<int>("image_height_px");

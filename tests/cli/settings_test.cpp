@@ -31,6 +31,7 @@ TEST(Settings, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(settings.reuse.value, ReuseKind::all);
   EXPECT_EQ(settings.embedding_cache_mb.value, 1024);
   EXPECT_FALSE(settings.verbose.value);
+  EXPECT_TRUE(settings.drafts.value);
   EXPECT_TRUE(settings.vlm_model.is_default());
 }
 

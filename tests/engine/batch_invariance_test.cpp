@@ -39,17 +39,23 @@ std::vector<std::string> texts(Engine& engine, const std::vector<std::filesystem
   return texts;
 }
 
-TEST(BatchInvariance, TextsAreTheSameAloneByFourAndByThirtyTwo) {
+TEST(BatchInvariance, TextsAreTheSameAloneWithoutDraftsAndByFourAndThirtyTwoWithThem) {
   const std::vector<std::filesystem::path> frames = frames_32();
   std::vector<std::string> alone;
   {
-    const auto engine = start_demo_engine(1, kContextTokens);
+    const auto engine = start_demo_engine(1, kContextTokens, 0, /*drafts=*/false);
     for (const auto& frame : frames) alone.push_back(texts(*engine, {frame}).front());
   }
   EXPECT_GE(std::set<std::string>(alone.begin(), alone.end()).size(), 8u)
       << "the frames must differ for this to prove anything";
-  EXPECT_EQ(texts(*start_demo_engine(4, kContextTokens), frames), alone);
   EXPECT_EQ(texts(*start_demo_engine(32, kContextTokens), frames), alone);
+  const auto by_four = start_demo_engine(4, kContextTokens);
+  EXPECT_EQ(texts(*by_four, frames), alone);
+  EXPECT_GT(by_four->counters().accepted_tokens, 0u) << "or this says nothing about drafts";
+  const auto one_by_one = start_demo_engine(1, kContextTokens);
+  alone.resize(6);
+  EXPECT_EQ(texts(*one_by_one, {frames.begin(), frames.begin() + 6}), alone);
+  EXPECT_GT(one_by_one->counters().accepted_tokens, 0u);
 }
 
 TEST(BatchInvariance, ShuffledFramesKeepTheirTexts) {
@@ -109,11 +115,16 @@ struct Decoded {
 
 class LogitsTest : public ::testing::Test {
  protected:
-  Decoded prefill(int slot, const std::filesystem::path& frame) {
+  ImageEmbedding encode(const std::filesystem::path& frame) {
     const Image image = load_image(frame, {}).value();
     const auto prepared =
         backend->prepare(resize_bicubic(image, model_image_size(image.size(), demo_pixel_rule()).value()));
-    const ImageEmbedding embedding = backend->encode(**prepared).value();
+    return backend->encode(**prepared).value();
+  }
+
+  Decoded prefill(int slot, const std::filesystem::path& frame) { return prefill(slot, encode(frame)); }
+
+  Decoded prefill(int slot, const ImageEmbedding& embedding) {
     const Prompt prompt =
         build_user_turn(*backend, {ImagePart{0}, std::string(builtin_prompt(PromptKind::single))}).value();
     backend->truncate(slot, 0);
@@ -131,10 +142,49 @@ class LogitsTest : public ::testing::Test {
     return decoded;
   }
 
+  static Token token_after(std::span<const float> logits) {
+    return static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  }
+
   void take(Decoded& decoded, int row) {
     const std::span<const float> logits = backend->logits(row);
     decoded.logits.emplace_back(logits.begin(), logits.end());
-    decoded.next = static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    decoded.next = token_after(logits);
+  }
+
+  // Steps of several rows a slot, as drafts make them: of each sequence its tokens, all but the first `right` of which are
+  // replaced by wrong ones. Expects the logits that `known` had, as far as the tokens are right.
+  void expect_known(std::vector<Decoded*> sequences, const Decoded& known, std::size_t begin, int rows_per_slot,
+                    int right) {
+    std::vector<int> slots;
+    for (const Decoded* sequence : sequences) slots.push_back(sequence->slot);
+    const std::vector<PlannedRow> plan = decode_rows(slots, std::max(2, backend->slots()), rows_per_slot);
+    std::vector<DecodeRow> rows;
+    for (const PlannedRow& row : plan) {
+      rows.push_back({.slot = row.slot, .position = row.ahead});
+      if (row.sequence < 0) continue;
+      const Decoded& sequence = *sequences[static_cast<std::size_t>(row.sequence)];
+      const Token token = token_after(known.logits[begin + static_cast<std::size_t>(row.ahead)]);
+      rows.back() = {
+          .slot = row.slot, .token = row.ahead < right ? token : token + 1, .position = sequence.position + row.ahead};
+    }
+    ASSERT_TRUE(backend->decode(rows));
+    for (std::size_t i = 0; i < plan.size(); ++i) {
+      if (plan[i].sequence < 0) {
+        backend->truncate(plan[i].slot, 0);
+        continue;
+      }
+      Decoded& sequence = *sequences[static_cast<std::size_t>(plan[i].sequence)];
+      if (plan[i].ahead < right) {
+        const std::span<const float> logits = backend->logits(static_cast<int>(i));
+        const std::vector<float>& expected = known.logits[begin + static_cast<std::size_t>(plan[i].ahead) + 1];
+        ASSERT_EQ(std::memcmp(logits.data(), expected.data(), logits.size_bytes()), 0)
+            << rows_per_slot << " rows a slot, slot " << plan[i].slot << ", row " << plan[i].ahead;
+      }
+      if (plan[i].ahead + 1 != rows_per_slot) continue;
+      sequence.position += right;
+      backend->truncate(sequence.slot, sequence.position);
+    }
   }
 
   void decode(std::vector<Decoded*> sequences, int steps) {
@@ -198,6 +248,32 @@ TEST_F(LogitsTest, AreTheSameBitForBitInAnyCompany) {
   Decoded reused = prefill(1, frames[10]);
   decode({&reused}, kSteps);
   expect_same_bits(alone, reused, kSteps + 1);
+}
+
+TEST_F(LogitsTest, AreTheSameBitForBitWhenSeveralTokensOfASequenceAreDecodedAtOnce) {
+  constexpr int kSteps = 46;
+  backend = load_demo_backend(4, kContextTokens);
+  const ImageEmbedding frame = encode(frames_32()[10]);
+  Decoded known = prefill(0, frame);
+  decode({&known}, kSteps);
+  struct Shape {
+    int rows;
+    int right;
+  };
+  for (const int sequences : {1, 3}) {
+    Decoded first = prefill(0, frame);
+    Decoded gap_left = prefill(sequences == 1 ? 0 : 1, frame);
+    Decoded last = prefill(sequences == 1 ? 0 : 3, frame);
+    std::vector<Decoded*> running = {&first};
+    if (sequences == 3) running = {&first, &gap_left, &last};
+    std::size_t at = 0;
+    for (const Shape shape : {Shape{2, 1}, Shape{3, 3}, Shape{16, 5}, Shape{7, 7}, Shape{13, 2}, Shape{16, 16}}) {
+      expect_known(running, known, at, shape.rows, shape.right);
+      at += static_cast<std::size_t>(shape.right);
+    }
+  }
+  Decoded alone = prefill(2, frame);
+  expect_known({&alone}, known, 0, kSteps, kSteps);
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ TEST_F(EngineTest, EveryFrameGetsItsOwnTextInTheOrderOfTheRequest) {
 }
 
 TEST_F(EngineTest, ALoneFrameIsDecodedInTwoRows) {
+  options.draft_tokens = 0;
   start(1);
   run(request({7}));
   EXPECT_THAT(script->decode_row_counts, Each(2u));

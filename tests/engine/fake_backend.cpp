@@ -153,8 +153,15 @@ Status FakeBackend::decode(std::span<const DecodeRow> rows) {
   ESCRIBANO_CHECK(script_->before_step("decode"));
   if (rows.size() < 2) violation("a decode step of one row");
   for (std::size_t i = 1; i < rows.size(); ++i) {
-    if (rows[i].slot != rows[i - 1].slot + 1) violation("a gap between the rows of a decode step");
+    if (rows[i].slot != rows[i - 1].slot && rows[i].slot != rows[i - 1].slot + 1) {
+      violation("a gap between the rows of a decode step");
+    }
   }
+  const auto first = std::count_if(rows.begin(), rows.end(), [&](const auto& r) { return r.slot == rows[0].slot; });
+  const int slots = rows.back().slot - rows.front().slot + 1;
+  if (static_cast<std::size_t>(first * slots) != rows.size()) violation("slots with different numbers of rows");
+  if (first > kMaxSlotRows || (first > 1 && rows.size() > kMaxStepRows)) violation("too many rows");
+  if (logits_.size() < rows.size()) logits_.resize(rows.size(), std::vector<float>(kVocabularySize));
   for (std::size_t i = 0; i < rows.size(); ++i) {
     append(rows[i].slot, {.position = rows[i].position, .end = rows[i].position + 1, .token = rows[i].token});
     put_logits(static_cast<int>(i), rows[i].slot);

@@ -54,5 +54,13 @@ TEST(DecodeRows, GapsBetweenSequencesArePadded) {
               ElementsAre(PlannedRow{1, 0}, PlannedRow{2, -1}, PlannedRow{3, -1}, PlannedRow{4, 1}));
 }
 
+TEST(DecodeRows, WithDraftsEverySlotGetsTheSameNumberAndALoneOneNeedsNoPadding) {
+  const int alone[] = {3};
+  EXPECT_THAT(decode_rows(alone, 4, 3), ElementsAre(PlannedRow{3, 0, 0}, PlannedRow{3, 0, 1}, PlannedRow{3, 0, 2}));
+  const int gap[] = {0, 2};
+  EXPECT_THAT(decode_rows(gap, 4, 2), ElementsAre(PlannedRow{0, 0, 0}, PlannedRow{0, 0, 1}, PlannedRow{1, -1, 0},
+                                                  PlannedRow{1, -1, 1}, PlannedRow{2, 1, 0}, PlannedRow{2, 1, 1}));
+}
+
 }  // namespace
 }  // namespace escribano::engine

@@ -16,7 +16,7 @@ TEST(EncodeFrameResult, HasTheSevenKeysInOrderAndNothingThatDoesNotApply) {
   EXPECT_EQ(
       encode(result),
       R"({"index":3,"timestamp":42.5,"imagePath":"/f.png","description":"A \"page\" \u00e9","activity":"reading",)"
-      R"("apps":["Chrome"],"topics":[],"stats":{"prompt_tokens":0,"generation_tokens":0,"image_tokens":0,)"
+      R"("apps":["Chrome"],"topics":[],"stats":{"prompt_tokens":0,"generation_tokens":0,"drafted_tokens":0,"accepted_tokens":0,"image_tokens":0,)"
       R"("image_width_px":0,"image_height_px":0,"load_ms":0.0,"encode_ms":0.0,"prefill_ms":0.0,"decode_ms":0.0,)"
       R"("attempts":1,"reused":"none","finish_reason":"stop"}})");
 }

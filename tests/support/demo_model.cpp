@@ -36,11 +36,12 @@ std::unique_ptr<engine::Backend> load_demo_backend(int slots, int context_tokens
   return value_or_throw(engine::load_llama_backend(options));
 }
 
-std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens) {
+std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens, bool drafts) {
   engine::EngineOptions options;
   options.answer_cache_bytes = 0;  // what is compared must have been written twice
   options.max_context_tokens = max_total_tokens;
   options.max_total_tokens = max_total_tokens;
+  if (!drafts) options.draft_tokens = 0;
   return start_demo_engine(slots, context_tokens, options);
 }
 

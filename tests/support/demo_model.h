@@ -24,7 +24,8 @@ inline constexpr int kTwoThreads = 2;
 #endif
 std::unique_ptr<engine::Backend> load_demo_backend(int slots, int context_tokens, int threads = 1);
 // `max_total_tokens` lets the context be cut anew, for up to so many tokens in one slot.
-std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens = 0);
+std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, int max_total_tokens = 0,
+                                                  bool drafts = true);
 // The same with options of your own; the rule for pictures is the model's.
 std::unique_ptr<engine::Engine> start_demo_engine(int slots, int context_tokens, engine::EngineOptions options);
 

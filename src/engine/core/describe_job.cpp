@@ -140,6 +140,8 @@ void DescribeJob::deliver_answer(const Unit& unit, const std::string& text, Fini
     result.stats = {
         .prompt_tokens = share(sequence.prompt_tokens, count, member),
         .generation_tokens = share(sequence.sampled_tokens, count, member),
+        .drafted_tokens = sequence.drafted_tokens,
+        .accepted_tokens = sequence.accepted_tokens,
         .image_tokens = image.tokens,
         .image_width_px = image.size.width_px,
         .image_height_px = image.size.height_px,

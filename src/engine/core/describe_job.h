@@ -26,6 +26,7 @@ class DescribeJob final : public Job {
   int max_tokens() const noexcept override { return request_.max_tokens; }
   int most_output_tokens() const noexcept override { return 2 * request_.max_tokens; }  // see plan_retry
   bool constrained() const noexcept override { return request_.constrained; }
+  bool answers_are_alike() const noexcept override { return request_.strategy == Strategy::parallel; }
   const FrameInput& frame(std::size_t index) const noexcept override { return request_.frames[index]; }
   Result<Prompt> prompt(const Backend& backend, const Unit& unit) const override;
   std::optional<LineGrammar> grammar(std::size_t frames, bool constrained) const override;

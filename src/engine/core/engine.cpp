@@ -203,6 +203,8 @@ void Engine::Impl::take_loaded(UnitPtr unit) {
   sequence.room_tokens = std::min(job.most_output_tokens(), limit - sequence.prompt_tokens);
   sequence.max_tokens = std::min(job.max_tokens(), sequence.room_tokens);
   sequence.grammar = job.grammar(unit->members.size(), job.constrained());
+  sequence.text_id = ++last_text_id_;
+  if (job.answers_are_alike()) sequence.draft_kind = text_hash(unit->prompt) | 1U;
   sequence.sampler.emplace(job.sampling(), backend_->vocabulary(), sampling_salt(*unit));
   take_ready(std::move(unit));
 }

@@ -14,6 +14,7 @@
 
 #include "engine/core/answer_cache.h"
 #include "engine/core/describe_job.h"
+#include "engine/core/drafts.h"
 #include "engine/core/embedding_cache.h"
 #include "engine/core/generate_job.h"
 #include "engine/core/image_stage.h"
@@ -37,6 +38,7 @@ class Engine::Impl {
         shape_limits_(shape_limits(*backend_, options_)),
         answers_(options_.answer_cache_bytes),
         embeddings_(options_.embedding_cache_bytes, options_.embedding_folder),
+        drafts_(*backend_, options_.draft_tokens),
         images_(*backend_, options_, embeddings_, [this](std::shared_ptr<Unit> unit) { post_loaded(std::move(unit)); }),
         thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
@@ -99,6 +101,7 @@ class Engine::Impl {
     Result<std::optional<FinishReason>> ended;
   };
   Sampled sample(const UnitPtr& unit, std::span<const float> logits);
+  Sampled sample_rows(const UnitPtr& unit, int first_row, int rows, const Drafts::Draft& draft);
   Result<std::optional<FinishReason>> append_token(Sequence& sequence, Token token) const;
   void settle(const Sampled& sampled);
   void retry(const UnitPtr& unit, const Retry& plan);
@@ -133,8 +136,10 @@ class Engine::Impl {
   bool next_fits_ = true;            // the first of ready_ may have a slot
   EngineCounters totals_;
   AnswerCache answers_;
-
   EmbeddingCache embeddings_;
+  Drafts drafts_;
+  std::uint64_t last_text_id_ = 0;
+
   ImageStage images_;  // before thread_: its workers post to us until they are joined, which is after the thread
   std::jthread thread_;
 };

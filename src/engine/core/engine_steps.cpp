@@ -98,42 +98,76 @@ void Engine::Impl::prefill(std::size_t index) {
 }
 
 void Engine::Impl::decode() {
+  const std::vector<UnitPtr> stepped = running_;
   std::vector<int> slots;
-  slots.reserve(running_.size());
-  for (const UnitPtr& unit : running_) slots.push_back(unit->sequence.slot);
-  const std::vector<PlannedRow> plan = decode_rows(slots, std::max(2, backend_->slots()));
+  std::vector<Sequence*> sequences;
+  for (const UnitPtr& unit : stepped) {
+    slots.push_back(unit->sequence.slot);
+    sequences.push_back(&unit->sequence);
+  }
+  const Drafts::Step step = drafts_.plan(sequences, slots.back() - slots.front() + 1, backend_->context_tokens());
+  const std::vector<PlannedRow> plan = decode_rows(slots, std::max(2, backend_->slots()), step.rows);
   std::vector<DecodeRow> rows;
+  rows.reserve(plan.size());
   for (const PlannedRow& row : plan) {
-    if (row.sequence < 0) {
-      rows.push_back({.slot = row.slot});
-      continue;
+    rows.push_back({.slot = row.slot, .position = row.ahead});
+    if (row.sequence < 0) continue;
+    const auto at = static_cast<std::size_t>(row.sequence);
+    const std::vector<Token>& draft = step.drafts[at].tokens;
+    rows.back().position += sequences[at]->position;
+    if (row.ahead == 0) {
+      rows.back().token = sequences[at]->output.back();
+    } else if (static_cast<std::size_t>(row.ahead) <= draft.size()) {
+      rows.back().token = draft[static_cast<std::size_t>(row.ahead) - 1];
     }
-    const Sequence& sequence = running_[static_cast<std::size_t>(row.sequence)]->sequence;
-    rows.push_back({.slot = row.slot, .token = sequence.output.back(), .position = sequence.position});
   }
   const Stopwatch watch;
   const Status status = interruptible(nullptr, [&] { return backend_->decode(rows); });
   const double ms = watch.ms();
   ++totals_.decode_steps;
   totals_.decode_s += ms / 1000;
-  const std::vector<UnitPtr> stepped = running_;
   // All rows are sampled before any sequence is settled: that may run the backend again, and these logits are gone then.
   std::vector<Sampled> sampled;
-  for (std::size_t i = 0; i < plan.size(); ++i) {
+  for (std::size_t i = 0; i < plan.size(); i += static_cast<std::size_t>(step.rows)) {
     if (plan[i].sequence < 0) {
       backend_->truncate(plan[i].slot, 0);
       continue;
     }
-    const UnitPtr& unit = stepped[static_cast<std::size_t>(plan[i].sequence)];
+    const auto at = static_cast<std::size_t>(plan[i].sequence);
+    const UnitPtr& unit = stepped[at];
     if (!status) {
       sampled.push_back({unit, fail(status.error())});
       continue;
     }
-    ++unit->sequence.position;
     unit->sequence.decode_ms += ms / static_cast<double>(stepped.size());
-    sampled.push_back(sample(unit, backend_->logits(static_cast<int>(i))));
+    sampled.push_back(sample_rows(unit, static_cast<int>(i), step.rows, step.drafts[at]));
   }
   for (const Sampled& one : sampled) settle(one);
+}
+
+// The tokens that a step gives a sequence: one after its last token, and one more for every token of its draft that is the
+// one chosen. What the slot holds beyond them is forgotten.
+Engine::Impl::Sampled Engine::Impl::sample_rows(const UnitPtr& unit, int first_row, int rows,
+                                                const Drafts::Draft& draft) {
+  Sequence& sequence = unit->sequence;
+  Sampled sampled = {unit, std::nullopt};
+  int used = 0;
+  bool more = true;
+  while (more) {
+    sampled = sample(unit, backend_->logits(first_row + used));
+    ++used;
+    const auto next = static_cast<std::size_t>(used);
+    more = sampled.ended && !*sampled.ended && used < rows && next <= draft.tokens.size() &&
+           sequence.output.back() == draft.tokens[next - 1];
+  }
+  sequence.position += used;
+  if (used < rows) backend_->truncate(sequence.slot, sequence.position);
+  const int drafted = sequence.drafted_tokens;
+  const int accepted = sequence.accepted_tokens;
+  drafts_.note(sequence, draft, rows);
+  totals_.drafted_tokens += static_cast<std::uint64_t>(sequence.drafted_tokens - drafted);
+  totals_.accepted_tokens += static_cast<std::uint64_t>(sequence.accepted_tokens - accepted);
+  return sampled;
 }
 
 Engine::Impl::Sampled Engine::Impl::sample(const UnitPtr& unit, std::span<const float> logits) {
@@ -179,6 +213,7 @@ void Engine::Impl::settle(const Sampled& sampled) {
   if (const auto plan = plan_retry(attempt)) return retry(unit, *plan);
   const bool finished = attempt.outcome == AttemptState::Outcome::parsed && reason == FinishReason::stop;
   if (finished && unit->answer_key) answers_.insert(*unit->answer_key, text);
+  if (reason == FinishReason::stop) drafts_.remember(sequence);
   unit->job->deliver_answer(*unit, text, reason);
   release(unit);
 }

@@ -49,6 +49,8 @@ class Job {
   virtual int max_tokens() const noexcept = 0;          // output budget of an attempt
   virtual int most_output_tokens() const noexcept = 0;  // of all attempts at one unit
   virtual bool constrained() const noexcept = 0;
+  // Whether the answers of its units are like those of other jobs that ask the same, so that they are drafts for each other.
+  virtual bool answers_are_alike() const noexcept { return false; }
   virtual const FrameInput& frame(std::size_t index) const noexcept = 0;
   // What to ask about the members of `unit`; any thread. An error fails the unit.
   virtual Result<Prompt> prompt(const Backend& backend, const Unit& unit) const = 0;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "engine/core/prompt.h"
 #include "engine/core/sampler.h"
 #include "engine/engine.h"
+#include "engine/plan/draft.h"
 #include "format/line_grammar.h"
 #include "image/hash.h"
 
@@ -49,9 +51,14 @@ struct Sequence {
   int attempts = 1;
   std::optional<LineGrammar> grammar;
   std::optional<Sampler> sampler;
-  std::optional<Token> banned;  // for the next token only
-  std::vector<Token> output;    // the last one is not in the context yet
-  int sampled_tokens = 0;       // of all attempts, the end of the turn included
+  std::optional<Token> banned;   // for the next token only
+  std::vector<Token> output;     // the last one is not in the context yet
+  int sampled_tokens = 0;        // of all attempts, the end of the turn included
+  std::uint64_t text_id = 0;     // of the output, among all of the engine's
+  std::uint64_t draft_kind = 0;  // outputs of equal kind are drafts for each other; 0: no drafts
+  std::unordered_map<std::uint64_t, TextCursor> draft_cursors;  // in the texts of others
+  int drafted_tokens = 0;
+  int accepted_tokens = 0;
   double prefill_ms = 0;
   double decode_ms = 0;
 };
@@ -76,6 +83,9 @@ struct Unit {
 
 // A unit of `job` over `count` images from `first` on, nothing of it loaded.
 std::shared_ptr<Unit> make_unit(const std::shared_ptr<Job>& job, std::size_t first, std::size_t count);
+
+// A number for the text of a prompt, images left out.
+std::uint64_t text_hash(const Prompt& prompt);
 
 // What makes the random choices of a unit its own: its first image, else the text of its prompt.
 std::uint64_t sampling_salt(const Unit& unit);

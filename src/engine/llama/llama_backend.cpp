@@ -224,10 +224,10 @@ Status LlamaBackend::make_context(int slots, int context_tokens) {
   const int streams = std::max(2, slots);
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(context_tokens) * static_cast<std::uint32_t>(streams);
-  params.n_batch = static_cast<std::uint32_t>(std::max(context_tokens, streams));
+  params.n_batch = static_cast<std::uint32_t>(std::max({context_tokens, streams, kMaxStepRows}));
   params.n_ubatch = static_cast<std::uint32_t>(std::max(kUbatchTokens, streams));
   params.n_seq_max = static_cast<std::uint32_t>(streams);
-  params.n_outputs_max = static_cast<std::uint32_t>(streams);
+  params.n_outputs_max = static_cast<std::uint32_t>(std::max(kMaxStepRows, streams));
   params.n_threads = threads_;
   params.n_threads_batch = threads_;
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;

@@ -31,10 +31,10 @@ StepPlan plan_step(const EngineState& state) {
   return {.action = Action::wait};
 }
 
-std::vector<PlannedRow> decode_rows(std::span<const int> decoding_slots, int streams) {
+std::vector<PlannedRow> decode_rows(std::span<const int> decoding_slots, int streams, int rows_per_slot) {
   int first = decoding_slots.front();
   int last = decoding_slots.back();
-  if (first == last) {
+  if (first == last && rows_per_slot == 1) {
     if (last + 1 < streams) {
       ++last;
     } else {
@@ -42,11 +42,15 @@ std::vector<PlannedRow> decode_rows(std::span<const int> decoding_slots, int str
     }
   }
   std::vector<PlannedRow> rows;
-  rows.reserve(static_cast<std::size_t>(last) - static_cast<std::size_t>(first) + 1);
+  rows.reserve((static_cast<std::size_t>(last) - static_cast<std::size_t>(first) + 1) *
+               static_cast<std::size_t>(rows_per_slot));
   std::size_t next = 0;
   for (int slot = first; slot <= last; ++slot) {
     const bool decoding = next < decoding_slots.size() && decoding_slots[next] == slot;
-    rows.push_back({.slot = slot, .sequence = decoding ? static_cast<int>(next++) : -1});
+    const int sequence = decoding ? static_cast<int>(next++) : -1;
+    for (int ahead = 0; ahead < rows_per_slot; ++ahead) {
+      rows.push_back({.slot = slot, .sequence = sequence, .ahead = ahead});
+    }
   }
   return rows;
 }

@@ -45,15 +45,16 @@ StepPlan plan_step(const EngineState& state);
 struct PlannedRow {
   int slot = 0;
   int sequence = -1;  // index into `decoding_slots`; -1 is padding
+  int ahead = 0;      // which row of its slot: 0 for the last token, more for those of its draft
 
   friend bool operator==(const PlannedRow&, const PlannedRow&) = default;
 };
 
 // The rows of a decode step over the sequences in `decoding_slots` (ascending, not empty) of `streams` slots (at least
-// 2): every slot from the first to the last, with padding for those that have nothing to decode, and always two rows at
-// least. One row alone and a step with gaps would go through other kernels of the CPU backend (dot products in place of
+// 2): `rows_per_slot` for every slot from the first to the last, with padding for those that have nothing to decode, and
+// always two rows at least. One row alone and a step with gaps would go through other kernels of the CPU backend (dot products in place of
 // matrix products, attention split over threads) whose sums are rounded otherwise; with these rows, a sequence's logits
 // are the same bit for bit in any company.
-std::vector<PlannedRow> decode_rows(std::span<const int> decoding_slots, int streams);
+std::vector<PlannedRow> decode_rows(std::span<const int> decoding_slots, int streams, int rows_per_slot = 1);
 
 }  // namespace escribano::engine
