@@ -1,5 +1,5 @@
 // What engine/kernels promises of texts: with them and without them the demo model writes the same, in half precision and
-// in bf16, where every product of the decode step is theirs, too.
+// in bf16.
 #include <algorithm>
 #include <filesystem>
 #include <memory>

@@ -16,7 +16,7 @@
 namespace escribano::engine {
 namespace {
 
-thread_local KernelUse use_now = KernelUse::none;
+thread_local bool wanted_now = false;
 std::atomic<int> threads_of_next = 1;
 
 ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
@@ -28,7 +28,7 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   }
 }
 
-bool takes(ggml_backend_dev_t, const ggml_tensor* op) { return kernels_take(op, use_now); }
+bool takes(ggml_backend_dev_t, const ggml_tensor* op) { return wanted_now && kernels_take(op); }
 const char* name(ggml_backend_dev_t) { return "kernels"; }
 const char* description(ggml_backend_dev_t) { return "matrix products and attention in bf16 on this processor"; }
 void memory(ggml_backend_dev_t, std::size_t* free, std::size_t* total) { *free = *total = 0; }
@@ -117,7 +117,7 @@ ggml_backend_device* kernel_device(int threads) {
   return device;
 }
 
-KernelScope::KernelScope(KernelUse use) noexcept : before_(std::exchange(use_now, use)) {}
-KernelScope::~KernelScope() { use_now = before_; }
+KernelScope::KernelScope(bool wanted) noexcept : before_(std::exchange(wanted_now, wanted)) {}
+KernelScope::~KernelScope() { wanted_now = before_; }
 
 }  // namespace escribano::engine

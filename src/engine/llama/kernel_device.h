@@ -10,20 +10,18 @@ namespace escribano::engine {
 // threads unless it is told otherwise. nullptr where the processor cannot run the kernels.
 ggml_backend_device* kernel_device(int threads);
 
-// What a graph is for. The rows of a decode step change with the company, and whatever computes them must not: in a decode
-// step the device takes all products of bf16 weights and nothing else, in encode and prefill what pays.
-enum class KernelUse { none, prefill, decode };
-
-// The device takes operations only of graphs that this thread builds while one of these exists.
+// The device takes operations only of graphs that this thread builds while one of these exists that wants it. Encode and
+// prefill want it. A decode step does not: its few rows are bound by reading the weights, where llama.cpp is as fast or
+// faster, and they change with the company, so whoever computes them must be the same for any number of them.
 class KernelScope {
  public:
-  explicit KernelScope(KernelUse use) noexcept;
+  explicit KernelScope(bool wanted) noexcept;
   ~KernelScope();
   KernelScope(const KernelScope&) = delete;
   KernelScope& operator=(const KernelScope&) = delete;
 
  private:
-  KernelUse before_;
+  bool before_;
 };
 
 }  // namespace escribano::engine

@@ -24,7 +24,7 @@ bool rows_are_contiguous(const ggml_tensor* t) {
 bool is_small(std::int64_t n) { return n < (std::int64_t{1} << 30); }
 
 // ggml: dst[m][n] = sum over k of src1[m][k] * src0[n][k]; the innermost dimension is ne[0].
-bool takes_product(const ggml_tensor* op, KernelUse use) {
+bool takes_product(const ggml_tensor* op) {
   const ggml_tensor* b = op->src[0];
   const ggml_tensor* a = op->src[1];
   if (a->type != GGML_TYPE_F32 || op->type != GGML_TYPE_F32 || !rows_are_contiguous(a) || !rows_are_contiguous(b) ||
@@ -32,11 +32,10 @@ bool takes_product(const ggml_tensor* op, KernelUse use) {
     return false;
   }
   if (op->op_params[1] == GGML_HINT_SRC0_IS_HADAMARD) return false;
-  if (b->type == GGML_TYPE_BF16) {
-    return b->ne[0] % 2 == 0 && row_stride(b) % 2 == 0 && b->ne[2] == 1 && a->ne[2] == 1;
-  }
-  if (use == KernelUse::decode || a->ne[1] < kFewestRows || b->ne[1] < kFewestRows) return false;
-  if (b->type == GGML_TYPE_F16) return b->ne[2] == 1 && a->ne[2] == 1;
+  if (a->ne[1] < kFewestRows || b->ne[1] < kFewestRows) return false;
+  const bool one = b->ne[2] == 1 && a->ne[2] == 1;
+  if (b->type == GGML_TYPE_BF16) return one && b->ne[0] % 2 == 0 && row_stride(b) % 2 == 0;
+  if (b->type == GGML_TYPE_F16) return one;
   return b->type == GGML_TYPE_F32 && b->ne[2] == a->ne[2];
 }
 
@@ -77,7 +76,7 @@ bool takes_follower(const ggml_tensor* op) {
   for (const ggml_tensor* x : {op->src[0], op->src[1]}) {
     if (x == nullptr) continue;
     kernels::Finish work;
-    const bool after_product = x->op == GGML_OP_MUL_MAT && takes_product(x, KernelUse::prefill);
+    const bool after_product = x->op == GGML_OP_MUL_MAT && takes_product(x);
     if ((after_product || ((x->op == GGML_OP_ADD || x->op == GGML_OP_UNARY) && takes_follower(x))) &&
         follows(x, op, work)) {
       return true;
@@ -257,19 +256,14 @@ int compute_product(const ggml_cgraph* graph, int i, KernelContext& context) {
 
 }  // namespace
 
-bool kernels_take(const ggml_tensor* op, KernelUse use) {
-  if (use == KernelUse::none) return false;
+bool kernels_take(const ggml_tensor* op) {
   switch (op->op) {
     case GGML_OP_NONE:
     case GGML_OP_RESHAPE:
     case GGML_OP_VIEW:
     case GGML_OP_PERMUTE:
     case GGML_OP_TRANSPOSE: return true;
-    case GGML_OP_MUL_MAT: return takes_product(op, use);
-    default: break;
-  }
-  if (use == KernelUse::decode) return false;
-  switch (op->op) {
+    case GGML_OP_MUL_MAT: return takes_product(op);
     case GGML_OP_ADD:
     case GGML_OP_UNARY: return takes_follower(op);
     case GGML_OP_SOFT_MAX: return takes_softmax(op);

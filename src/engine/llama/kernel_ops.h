@@ -1,7 +1,6 @@
 #pragma once
 
 #include "engine/kernels/kernels.h"
-#include "engine/llama/kernel_device.h"
 
 struct ggml_cgraph;
 struct ggml_tensor;
@@ -15,7 +14,7 @@ struct KernelContext {
 };
 
 // Whether engine/kernels can compute `op` as it is: its type, shape, strides and parameters. Pure.
-bool kernels_take(const ggml_tensor* op, KernelUse use);
+bool kernels_take(const ggml_tensor* op);
 
 // Computes the nodes of a graph in order, several in one go where one is made for the next: a product with its bias, GELU
 // and residual, attention that is written out as product, softmax and product. False if a node is none that the kernels

@@ -139,7 +139,6 @@ class LlamaBackend final : public Backend {
 
  private:
   Status load_vision(const LlamaOptions& options);
-  KernelUse use_kernels(KernelUse use) const noexcept { return kernels_ == nullptr ? KernelUse::none : use; }
   Status make_context(int slots, int context_tokens);
   Status run(llama_batch batch, std::string_view what);
 
@@ -329,7 +328,7 @@ Result<ImageEmbedding> LlamaBackend::encode(const PreparedImage& image) {
   const auto* prepared = dynamic_cast<const MtmdImage*>(&image);
   if (prepared == nullptr) return fail(Errc::internal, "an image prepared by another backend");
   const mtmd_input_chunk* chunk = prepared->image();
-  const KernelScope scope(use_kernels(KernelUse::prefill));
+  const KernelScope scope(kernels_ != nullptr);
   const int status = mtmd_encode_chunk(vision_.get(), chunk);
   if (interrupted_.load(std::memory_order_relaxed)) return fail(Errc::cancelled, "cancelled");
   if (status != 0) return fail(Errc::inference_failed, "{}", with_reason("the vision tower failed"));
@@ -367,7 +366,7 @@ Status LlamaBackend::prefill(int slot, std::span<const Token> tokens, Position f
     const bool last = i + 1 == tokens.size();
     batch_.set_token(i, slot, tokens[i], from + static_cast<Position>(i), want_logits && last);
   }
-  const KernelScope scope(use_kernels(KernelUse::prefill));
+  const KernelScope scope(kernels_ != nullptr);
   return run(batch_.view(nullptr), "prefill");
 }
 
@@ -380,7 +379,7 @@ Status LlamaBackend::prefill(int slot, const ImageEmbedding& image, Position fro
     batch_.position(1, i) = from + static_cast<Position>(i) / image.columns;
     batch_.position(2, i) = from + static_cast<Position>(i) % image.columns;
   }
-  const KernelScope scope(use_kernels(KernelUse::prefill));
+  const KernelScope scope(kernels_ != nullptr);
   return run(batch_.view(image.values.data()), "image prefill");
 }
 
@@ -390,7 +389,6 @@ Status LlamaBackend::decode(std::span<const DecodeRow> rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     batch_.set_token(i, rows[i].slot, rows[i].token, rows[i].position, true);
   }
-  const KernelScope scope(use_kernels(KernelUse::decode));
   return run(batch_.view(nullptr), "decode");
 }
 

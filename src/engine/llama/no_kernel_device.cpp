@@ -4,7 +4,7 @@
 namespace escribano::engine {
 
 ggml_backend_device* kernel_device(int) { return nullptr; }
-KernelScope::KernelScope(KernelUse use) noexcept : before_(use) {}
+KernelScope::KernelScope(bool wanted) noexcept : before_(wanted) {}
 KernelScope::~KernelScope() = default;
 
 }  // namespace escribano::engine
