@@ -22,6 +22,7 @@ import tempfile
 import time
 
 DEADLINE_S = 60
+START_S = 15
 
 # Runs before every page's own scripts, also where those are off.
 WATCH = """
@@ -87,7 +88,7 @@ class Browser:
         while b"\0" not in self.buffer:
             left = self.end - time.monotonic()
             if left <= 0 or not select.select([self.receive_end], [], [], left)[0]:
-                raise Wrong("the browser did not answer in time")
+                raise Wrong(f"the browser did not answer in time to {self.asked}")
             data = os.read(self.receive_end, 1 << 20)
             if not data:
                 raise Wrong("the browser ended")
@@ -100,6 +101,7 @@ class Browser:
         message = {"id": self.last_id, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
+        self.asked = method
         data = json.dumps(message).encode() + b"\0"
         while data:
             data = data[os.write(self.send_end, data):]
@@ -534,6 +536,22 @@ def check_long(browser, folder):
     browser.check_quiet()
 
 
+def start_browser(program, folder):
+    """With an empty page open. A chromium that shows none in time, before it has seen anything of ours, is started anew."""
+    for attempts_left in (2, 1, 0):
+        browser = Browser(program, folder)
+        browser.end = time.monotonic() + START_S
+        try:
+            browser.start_page()
+        except Wrong:
+            browser.close()
+            if attempts_left == 0:
+                raise
+            continue
+        browser.end = time.monotonic() + DEADLINE_S
+        return browser
+
+
 def main():
     folder, name = sys.argv[1:]
     check = globals()[f"check_{name}"]
@@ -541,9 +559,12 @@ def main():
     if program is None:
         print("chromium is not installed")
         return 3
-    browser = Browser(program, folder)
     try:
-        browser.start_page()
+        browser = start_browser(program, folder)
+    except Wrong as wrong:
+        print(f"chromium did not start: {wrong}")
+        return 1
+    try:
         check(browser, folder)
     except Wrong as wrong:
         print(wrong)
