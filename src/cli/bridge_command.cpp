@@ -62,7 +62,8 @@ void announce(const protocol::Announcement& announcement) {
 }
 
 // Ends the daemon on a signal: in order once it serves, at once while it starts (a load cannot be interrupted), and at
-// once when asked again.
+// once when asked again. What leaves a file behind, the lock and the socket, is made while a signal waits: else the process
+// could end between the making of the file and our knowing of it.
 class StopSignals {
  public:
   Status start() {
@@ -71,14 +72,25 @@ class StopSignals {
     watcher_.emplace(std::move(watcher));
     return {};
   }
-  // What to remove if a signal comes during the start.
-  void set_lock(std::optional<FileLock>* lock) {
+  // Held until it serves. False while another process holds it.
+  Result<bool> lock_start(const std::filesystem::path& path) {
     const std::lock_guard guard(mutex_);
-    lock_ = lock;
+    ESCRIBANO_TRY(std::optional<FileLock> lock, FileLock::try_lock(path));
+    if (!lock) return false;
+    lock_.emplace(std::move(*lock));
+    return true;
   }
-  void set_server(bridge::Server* server) {
+  Result<std::unique_ptr<bridge::Server>> serve(
+      const std::function<Result<std::unique_ptr<bridge::Server>>()>& start_server) {
     const std::lock_guard guard(mutex_);
-    server_ = server;
+    ESCRIBANO_TRY(std::unique_ptr<bridge::Server> server, start_server());
+    server_ = server.get();
+    lock_.reset();
+    return server;
+  }
+  void served() {
+    const std::lock_guard guard(mutex_);
+    server_ = nullptr;
   }
 
  private:
@@ -88,13 +100,13 @@ class StopSignals {
     asked_ = true;
     log::info("signal {}", signal);
     if (server_ != nullptr) return server_->stop();
-    if (lock_ != nullptr) lock_->reset();
+    lock_.reset();
     std::_Exit(0);
   }
 
   std::mutex mutex_;
   bridge::Server* server_ = nullptr;
-  std::optional<FileLock>* lock_ = nullptr;
+  std::optional<FileLock> lock_;
   bool asked_ = false;
   std::optional<SignalWatcher> watcher_;
 };
@@ -182,9 +194,8 @@ Status BridgeProcess::run() {
   StopSignals signals;
   ESCRIBANO_CHECK(signals.start());
   // Held from before the load until the socket is there: of two that start at once, only one loads a model.
-  ESCRIBANO_TRY(std::optional<FileLock> lock, FileLock::try_lock(protocol::bridge_load_lock_path(socket)));
-  if (!lock) return fail(Errc::already_running, "another bridge is starting at {}", printable(socket));
-  signals.set_lock(&lock);
+  ESCRIBANO_TRY(const bool first, signals.lock_start(protocol::bridge_load_lock_path(socket)));
+  if (!first) return fail(Errc::already_running, "another bridge is starting at {}", printable(socket));
   if (connect_unix(socket)) return fail(Errc::already_running, "a bridge already serves {}", printable(socket));
 
   std::optional<bridge::LoadedModel> model;
@@ -196,16 +207,14 @@ Status BridgeProcess::run() {
                                   .mode = std::string(protocol::mode_name(mode_))};
   ready.socket = socket.native();
   ready.pid = ::getpid();
-  ESCRIBANO_TRY(const std::unique_ptr<bridge::Server> server,
-                bridge::Server::start(
-                    server_options(socket), [this](const std::string& name) { return load(name); }, std::move(model)));
-  signals.set_server(server.get());
-  signals.set_lock(nullptr);
-  lock.reset();
+  ESCRIBANO_TRY(const std::unique_ptr<bridge::Server> server, signals.serve([&] {
+    return bridge::Server::start(
+        server_options(socket), [this](const std::string& name) { return load(name); }, std::move(model));
+  }));
   log::info("serving {}", printable(socket));
   announce(ready);
   server->run();
-  signals.set_server(nullptr);
+  signals.served();
   // Waiting for a large model to finish loading, only to throw it away, would break the promise to end soon.
   if (server->is_loading()) std::_Exit(0);
   return {};

@@ -203,6 +203,17 @@ TEST_F(BridgeProcess, ASignalDuringTheLoadEndsItAtOnce) {
   EXPECT_THAT(bridge.files(), IsEmpty());
 }
 
+TEST_F(BridgeProcess, ASignalInTheInstantTheLockIsTakenLeavesNoFile) {
+  for (int i = 0; i < 20; ++i) {
+    bridge.start();
+    const auto limit = steady_clock::now() + milliseconds(10'000);
+    while (bridge.files().empty()) ASSERT_LT(steady_clock::now(), limit);  // no pause: the instant is what counts
+    bridge.signal(SIGTERM);
+    EXPECT_THAT(bridge.ended(milliseconds(2000)), HasSubstr("status 0"));
+    ASSERT_THAT(bridge.files(), IsEmpty()) << i;
+  }
+}
+
 TEST_F(BridgeProcess, AFullDiskForTheLogStopsNothing) {
   bridge.environment["ESCRIBANO_MLX_LOG_FILE"] = "/dev/full";
   bridge.serve();
