@@ -27,6 +27,7 @@ void add_describe_command(CLI::App& app, const Environment& environment, ExitCod
 void add_config_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
 void add_doctor_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
 void add_list_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
+void add_models_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
 void add_process_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
 void add_report_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);
 void add_search_command(CLI::App& app, const Environment& environment, ExitCode& exit_code);

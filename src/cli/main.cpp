@@ -55,6 +55,7 @@ int main(int original_argc, char** original_argv) {
   escribano::cli::add_search_command(app, environment, exit_code);
   escribano::cli::add_describe_command(app, environment, exit_code);
   escribano::cli::add_bridge_command(app, environment, exit_code);
+  escribano::cli::add_models_command(app, environment, exit_code);
   escribano::cli::add_doctor_command(app, environment, exit_code);
   escribano::cli::add_config_command(app, environment, exit_code);
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) command->group("Commands");

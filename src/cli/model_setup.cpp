@@ -131,9 +131,10 @@ Result<ChosenModel> choose_model(const Settings& settings, const Environment& en
                                  const std::filesystem::path& projector) {
   const ModelChoice choice = {
       .name = settings.vlm_model.value, .or_demo = settings.vlm_model.is_default(), .projector = projector};
-  return find_model(choice, settings.home, environment,
-                    [](const std::string& line) { fmt::print(stderr, "escribano: {}\n", line); });
+  return find_model(choice, settings.home, environment, tell);
 }
+
+void tell(const std::string& line) { fmt::print(stderr, "escribano: {}\n", line); }
 
 ReuseSetup reuse_setup(const Settings& settings) {
   ReuseSetup reuse = {.kind = settings.reuse.value};

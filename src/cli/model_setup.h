@@ -35,6 +35,9 @@ struct ModelChoice {
 Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
                                const Environment& environment, const std::function<void(const std::string&)>& say);
 
+// A line on standard error, for `say`.
+void tell(const std::string& line);
+
 // What an engine keeps of frames for when they come again.
 struct ReuseSetup {
   ReuseKind kind = ReuseKind::all;

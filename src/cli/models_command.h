@@ -1,0 +1,13 @@
+#pragma once
+
+// The subcommands of 'escribano models', a function each, so that each lies in a file of its own.
+
+#include "cli/commands.h"
+
+namespace escribano::cli {
+
+// Each adds one subcommand to `models`, as those of commands.h do to the program.
+void add_models_path(CLI::App& models, const Environment& environment, ExitCode& exit_code);
+void add_models_import(CLI::App& models, const Environment& environment, ExitCode& exit_code);
+
+}  // namespace escribano::cli
