@@ -155,6 +155,113 @@ TEST_F(Kernels, AProductIsTheSameBitForBitInAnyCompanyAndWithAnyThreads) {
   }
 }
 
+TEST_F(Kernels, AProductMayBeWrittenOverItsRows) {
+  // The second depth is one at which rows are packed anyhow, because they would have the same places in the cache.
+  for (const Shape& s : {Shape{33, 48, 96}, Shape{20, 40, 1024}}) {
+    const auto a = numbers(static_cast<std::size_t>(s.rows * s.depth));
+    const auto b = numbers(static_cast<std::size_t>(s.columns * s.depth));
+    std::vector<float> apart(static_cast<std::size_t>(s.rows * s.columns));
+    Products<float> work = {.a = a.data(), .b = b.data(), .out = apart.data(), .rows = s.rows, .columns = s.columns};
+    work.depth = s.depth;
+    work.a_stride = work.b_stride = static_cast<std::size_t>(s.depth);
+    work.out_stride = static_cast<std::size_t>(s.columns);
+    multiply(work, scratch_, 2);
+    for (const std::size_t offset : {std::size_t{0}, std::size_t{17}}) {
+      std::vector<float> over = a;
+      work.a = over.data();
+      work.out = over.data() + offset;
+      multiply(work, scratch_, 2);
+      ASSERT_EQ(std::vector<float>(over.begin() + offset, over.begin() + offset + apart.size()), apart) << name(s);
+    }
+  }
+}
+
+TEST_F(Kernels, RowsAreNormalizedWithAndWithoutTheirMean) {
+  for (const int columns : {1, 16, 31, 128, 200}) {
+    constexpr int kRows = 5;
+    auto x = numbers(static_cast<std::size_t>(kRows * columns));
+    for (float& number : x) number += 3;
+    const auto weight = numbers(static_cast<std::size_t>(columns));
+    const auto bias = numbers(static_cast<std::size_t>(columns));
+    for (const bool centred : {true, false}) {
+      std::vector<float> out = x;  // in place
+      normalize({.x = out.data(),
+                 .out = out.data(),
+                 .rows = kRows,
+                 .columns = columns,
+                 .epsilon = 1e-3F,
+                 .centred = centred,
+                 .weight = weight.data(),
+                 .bias = centred ? bias.data() : nullptr},
+                2);
+      for (int row = 0; row < kRows; ++row) {
+        const float* const from = x.data() + row * columns;
+        double mean = 0;
+        for (int i = 0; centred && i < columns; ++i) mean += from[i] / static_cast<double>(columns);
+        double square = 1e-3;
+        for (int i = 0; i < columns; ++i) square += (from[i] - mean) * (from[i] - mean) / columns;
+        for (int i = 0; i < columns; ++i) {
+          const auto c = static_cast<std::size_t>(i);
+          const double y = (from[i] - mean) / std::sqrt(square) * weight[c] + (centred ? bias[c] : 0);
+          ASSERT_NEAR(out[static_cast<std::size_t>(row * columns + i)], y, 1e-5 * (1 + std::abs(y))) << columns;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Kernels, SwigluIsRightForNumbersOfEverySizeAndSign) {
+  for (const std::size_t count : {std::size_t{1}, std::size_t{40}, std::size_t{9000}}) {
+    const auto gate = numbers(count, 20);
+    const auto up = numbers(count);
+    std::vector<float> out = up;
+    swiglu(gate.data(), out.data(), out.data(), count, 2);
+    for (std::size_t i = 0; i < count; ++i) {
+      const double y = gate[i] / (1 + std::exp(-static_cast<double>(gate[i]))) * up[i];
+      ASSERT_NEAR(out[i], y, 1e-5 * (1 + std::abs(y))) << gate[i];
+    }
+  }
+}
+
+TEST_F(Kernels, HeadsAreTurnedByTheAnglesOfTheirToken) {
+  constexpr int kTokens = 5;
+  constexpr int kHeads = 3;
+  constexpr std::size_t kStride = 250;  // with something between tokens that stays as it is
+  for (const int pairs : {4, 16, 36}) {
+    const auto x = numbers(kTokens * kStride);
+    const auto cosines = numbers(static_cast<std::size_t>(kTokens * pairs));
+    const auto sines = numbers(static_cast<std::size_t>(kTokens * pairs));
+    std::vector<float> out = x;
+    const auto head_size = static_cast<std::size_t>(2 * pairs);
+    rotate({.x = out.data(),
+            .out = out.data(),
+            .cosines = cosines.data(),
+            .sines = sines.data(),
+            .tokens = kTokens,
+            .heads = kHeads,
+            .pairs = pairs,
+            .x_stride = kStride,
+            .out_stride = kStride,
+            .x_step = head_size,
+            .out_step = head_size},
+           2);
+    std::vector<float> expected = x;
+    for (int t = 0; t < kTokens; ++t) {
+      for (int h = 0; h < kHeads; ++h) {
+        for (int i = 0; i < pairs; ++i) {
+          const auto low = static_cast<std::size_t>(t) * kStride + static_cast<std::size_t>(h) * head_size +
+                           static_cast<std::size_t>(i);
+          const std::size_t high = low + static_cast<std::size_t>(pairs);
+          const auto angle = static_cast<std::size_t>(t * pairs + i);
+          expected[low] = x[low] * cosines[angle] - x[high] * sines[angle];
+          expected[high] = x[low] * sines[angle] + x[high] * cosines[angle];
+        }
+      }
+    }
+    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 1e-5) << pairs << " at " << i;
+  }
+}
+
 TEST_F(Kernels, BiasGeluAndResidualFollowInThisOrderAndMayBeWrittenOverWhatTheyRead) {
   const Shape s = {45, 50, 32};
   const auto a = numbers(static_cast<std::size_t>(s.rows * s.depth));

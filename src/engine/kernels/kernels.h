@@ -57,19 +57,53 @@ void multiply(const Products<float>& products, Scratch& scratch, int threads);
 void multiply(const Products<F16>& products, Scratch& scratch, int threads);
 void multiply(const Products<Bf16>& products, Scratch& scratch, int threads);
 
-// The last part of a product by itself: out = gelu(x + bias) + residual, each if wanted. `out` may be `x` or `residual`.
+// The last part of a product by itself: out = gelu(x * weight + bias) + residual, each if wanted. `out` may be `x` or
+// `residual`.
 struct Finish {
   const float* x = nullptr;
   float* out = nullptr;
   int rows = 0;
   int columns = 0;
   std::size_t x_stride = 0, out_stride = 0;
+  const float* weight = nullptr;
   const float* bias = nullptr;
   bool gelu = false;
   const float* residual = nullptr;
   std::size_t residual_stride = 0;
 };
 void finish(const Finish& work, int threads);
+
+// Of every row: (x - mean) / sqrt(mean of its squares + epsilon) * weight + bias, where the mean is taken as 0 unless
+// `centred`, and weight and bias, one for each column, may be nullptr. `out` may be `x`.
+struct Normalization {
+  const float* x = nullptr;
+  float* out = nullptr;
+  std::size_t rows = 0;  // beside each other
+  int columns = 0;
+  float epsilon = 0;
+  bool centred = false;
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+};
+void normalize(const Normalization& work, int threads);
+
+// out = gate / (1 + e^-gate) * up, of `count` floats. `out` may be either of them.
+void swiglu(const float* gate, const float* up, float* out, std::size_t count, int threads);
+
+// Rotary positions: of every head of a token the elements i and i + pairs are turned by the angle of that token and i.
+// Strides are in elements. `out` may be `x`.
+struct Rotation {
+  const float* x = nullptr;
+  float* out = nullptr;
+  const float* cosines = nullptr;  // tokens x pairs
+  const float* sines = nullptr;
+  int tokens = 0;
+  int heads = 0;
+  int pairs = 0;                             // half of a head
+  std::size_t x_stride = 0, out_stride = 0;  // from token to token
+  std::size_t x_step = 0, out_step = 0;      // from head to head
+};
+void rotate(const Rotation& work, int threads);
 
 // In every row of `columns` floats: exp(scale * x - largest) / sum of these, for scale > 0. `out` may be `x`.
 void softmax(const float* x, float* out, std::size_t rows, int columns, float scale, int threads);

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <type_traits>
 
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/tile.h"
@@ -19,11 +21,13 @@ __m512 gelu(__m512 x) {
   return _mm512_mask_mul_ps(upper, negative, upper, e);
 }
 
-// out = gelu(x + bias) + residual of one row; what is not wanted is nullptr or false.
-void finish_row(const float* x, int columns, const float* bias, bool with_gelu, const float* residual, float* out) {
+// out = gelu(x * weight + bias) + residual of one row; what is not wanted is nullptr or false.
+void finish_row(const float* x, int columns, const float* weight, const float* bias, bool with_gelu,
+                const float* residual, float* out) {
   for (int i = 0; i < columns; i += kLanes) {
     const __mmask16 present = lanes(columns - i);
     __m512 y = _mm512_maskz_loadu_ps(present, x + i);
+    if (weight != nullptr) y = _mm512_mul_ps(y, _mm512_maskz_loadu_ps(present, weight + i));
     if (bias != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(present, bias + i));
     if (with_gelu) y = gelu(y);
     if (residual != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(present, residual + i));
@@ -42,7 +46,7 @@ class Run {
         tile_words_(static_cast<std::size_t>(depth_) * kLanes),
         panel_words_(static_cast<std::size_t>(depth_) * kPanelLanes) {
     const std::size_t panels = static_cast<std::size_t>(threads) * panel_words_;
-    const std::size_t a = static_cast<std::size_t>(p_.count * tiles_) * tile_words_;
+    const std::size_t a = packs_a_ ? static_cast<std::size_t>(p_.count * tiles_) * tile_words_ : 0;
     panels_ = reinterpret_cast<Word*>(scratch.get((panels + a) * sizeof(Word)));
     a_ = panels_ + panels;
   }
@@ -50,14 +54,28 @@ class Run {
   // Panels of B are packed when their turn comes, which costs next to nothing once they are used for a hundred rows, and
   // saves a second copy of the weights. A panel's rows are split over threads only where there are too few panels.
   void run() {
+    if (!packs_a_) {
+      return multiply([this](int product, int tile) {
+        const float* const at = p_.a + product * p_.a_step + tile * kTileRows * p_.a_stride;
+        return RowMajor{reinterpret_cast<const Word*>(at), p_.a_stride};
+      });
+    }
 #pragma omp parallel for collapse(2) schedule(static) num_threads(threads_)
     for (int product = 0; product < p_.count; ++product) {
       for (int tile = 0; tile < tiles_; ++tile) {
         const int m = tile * kTileRows;
         pack_rows<LoadA>(p_.a + product * p_.a_step + m * p_.a_stride, p_.a_stride, std::min(kTileRows, p_.rows - m),
-                         depth_, tile_of_a(product, tile), kLanes);
+                         depth_, packed(product, tile), kLanes);
       }
     }
+    multiply([this](int product, int tile) { return Packed{packed(product, tile)}; });
+  }
+
+ private:
+  static constexpr int kElements = LoadB::kElementsAWord;
+
+  // `tile_of_a` says where the words of a tile lie.
+  void multiply(const auto& tile_of_a) {
     const int panels = (p_.columns + kPanelLanes - 1) / kPanelLanes;
     const int splits = std::clamp(4 * threads_ / (p_.count * panels), 1, std::max(1, tiles_ / 4));
     const int tiles = (tiles_ + splits - 1) / splits;
@@ -71,22 +89,35 @@ class Run {
       for (int product = 0; product < p_.count; ++product) {
         for (int column = 0; column < panels; ++column) {
           for (int split = 0; split < splits; ++split) {
-            block(product, column * kPanelLanes, split * tiles, std::min(tiles_, (split + 1) * tiles), panel);
+            block(product, column * kPanelLanes, split * tiles, std::min(tiles_, (split + 1) * tiles), panel,
+                  tile_of_a);
           }
         }
       }
     }
   }
 
- private:
-  static constexpr int kElements = LoadB::kElementsAWord;
+  // Floats are multiplied from where they lie: packing them takes a tenth of the time where rows are short. Not where the
+  // result may come to lie over them before they were read for the last time, and not where the rows of a tile would
+  // push each other out of the cache, in which they would all have the same places.
+  static bool must_pack(const Products<T>& p) {
+    constexpr std::size_t kPage = 4096;
+    if (!std::is_same_v<Dot, DotFloat> || p.a_stride * sizeof(float) % kPage == 0) return true;
+    const auto size = [&p](std::size_t step, std::size_t stride, int columns) {
+      return static_cast<std::size_t>(p.count - 1) * step + static_cast<std::size_t>(p.rows - 1) * stride +
+             static_cast<std::size_t>(columns);
+    };
+    const std::less<const float*> before;
+    return before(p.a, p.out + size(p.out_step, p.out_stride, p.columns)) &&
+           before(p.out, p.a + size(p.a_step, p.a_stride, p.depth));
+  }
 
-  Word* tile_of_a(int product, int tile) const {
+  Word* packed(int product, int tile) const {
     return a_ + static_cast<std::size_t>(product * tiles_ + tile) * tile_words_;
   }
 
   // Tiles [from, end) of 32 columns, which are packed in `panel`.
-  void block(int product, int column, int from, int end, Word* panel) const {
+  void block(int product, int column, int from, int end, Word* panel, const auto& tile_of_a) const {
     const int width = std::min(kPanelLanes, p_.columns - column);
     const bool wide = width > kLanes;
     const int stride = wide ? kPanelLanes : kLanes;
@@ -102,7 +133,7 @@ class Run {
     for (int t = from; t < end; ++t) {
       const int m = t * kTileRows;
       const int rows = std::min(kTileRows, p_.rows - m);
-      const Packed a = {tile_of_a(product, t)};
+      const auto a = tile_of_a(product, t);
       // Weights are read once; the panel behind this one, if there is one, comes next.
       const Ahead ahead = t == from ? next_panel : Ahead{nullptr, 0};
       float* const out = p_.out + product * p_.out_step + m * p_.out_stride + column;
@@ -115,7 +146,7 @@ class Run {
       }
       if (!unfinished) continue;
       for (int i = 0; i < rows; ++i) {
-        finish_row(sums + static_cast<std::ptrdiff_t>(i) * kPanelLanes, width,
+        finish_row(sums + static_cast<std::ptrdiff_t>(i) * kPanelLanes, width, nullptr,
                    p_.bias == nullptr ? nullptr : p_.bias + column, p_.gelu,
                    p_.residual == nullptr ? nullptr : p_.residual + (m + i) * p_.residual_stride + column,
                    out + i * p_.out_stride);
@@ -125,6 +156,7 @@ class Run {
 
   const Products<T>& p_;
   int threads_;
+  bool packs_a_ = must_pack(p_);
   int depth_;
   int tiles_;  // of the rows of A, each of up to 14
   std::size_t tile_words_;
@@ -155,7 +187,7 @@ void finish(const Finish& work, int threads) {
   const Finish& f = work;
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int m = 0; m < f.rows; ++m) {
-    finish_row(f.x + m * f.x_stride, f.columns, f.bias, f.gelu,
+    finish_row(f.x + m * f.x_stride, f.columns, f.weight, f.bias, f.gelu,
                f.residual == nullptr ? nullptr : f.residual + m * f.residual_stride, f.out + m * f.out_stride);
   }
 }

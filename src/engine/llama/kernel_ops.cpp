@@ -1,5 +1,6 @@
 #include "engine/llama/kernel_ops.h"
 
+#include <cmath>
 #include <cstring>
 
 #include <ggml-impl.h>
@@ -69,6 +70,189 @@ bool follows(const ggml_tensor* x, const ggml_tensor* op, kernels::Finish& work)
   work.residual = static_cast<const float*>(other->data);
   work.residual_stride = row_stride(other);
   return true;
+}
+
+float float_param(const ggml_tensor* op, int index) {
+  float value = 0;
+  std::memcpy(&value, reinterpret_cast<const char*>(op->op_params) + sizeof value * static_cast<std::size_t>(index),
+              sizeof value);
+  return value;
+}
+
+bool is_dense(const ggml_tensor* t) { return t->type == GGML_TYPE_F32 && ggml_is_contiguous(t) && is_small(t->ne[0]); }
+
+// Parameter: epsilon.
+bool takes_normalization(const ggml_tensor* op) {
+  return (op->op == GGML_OP_NORM || op->op == GGML_OP_RMS_NORM) && is_dense(op->src[0]) && is_dense(op) &&
+         ggml_nrows(op) >= kFewestRows && is_small(ggml_nrows(op));
+}
+// Its weight, by itself or together with it.
+bool takes_scaling(const ggml_tensor* op) {
+  return op->op == GGML_OP_MUL && takes_normalization(op->src[0]) && is_bias(op->src[1], op->src[0]) && is_dense(op);
+}
+bool takes_shift(const ggml_tensor* op) {
+  return op->op == GGML_OP_ADD && takes_scaling(op->src[0]) && is_bias(op->src[1], op->src[0]) && is_dense(op);
+}
+
+// Whether `out` lies over `x` but not in its place: by the time of `out`, the memory of `x` may be used anew.
+bool is_shifted_over(const ggml_tensor* out, const ggml_tensor* x) {
+  const auto* const a = static_cast<const char*>(out->data);
+  const auto* const b = static_cast<const char*>(x->data);
+  return a != b && a < b + ggml_nbytes(x) && b < a + ggml_nbytes(out);
+}
+
+// Node i with its weight and bias, where no one else wants what lies between; returns the last of them.
+int normalize(const ggml_cgraph* graph, int i, const KernelContext& context) {
+  const ggml_tensor* op = graph->nodes[i];
+  kernels::Normalization work = {
+      .x = static_cast<const float*>(op->src[0]->data),
+      .rows = static_cast<std::size_t>(ggml_nrows(op)),
+      .columns = static_cast<int>(op->ne[0]),
+      .epsilon = float_param(op, 0),
+      .centred = op->op == GGML_OP_NORM,
+  };
+  int last = i;
+  const auto next_is = [&](bool (*takes)(const ggml_tensor*)) {
+    return last + 1 < graph->n_nodes && ggml_node_has_n_uses(graph, last, 1) &&
+           graph->nodes[last + 1]->src[0] == graph->nodes[last] && takes(graph->nodes[last + 1]) &&
+           !is_shifted_over(graph->nodes[last + 1], op->src[0]);
+  };
+  if (next_is(takes_scaling)) {
+    ++last;
+    work.weight = static_cast<const float*>(graph->nodes[last]->src[1]->data);
+    if (next_is(takes_shift)) {
+      ++last;
+      work.bias = static_cast<const float*>(graph->nodes[last]->src[1]->data);
+    }
+  }
+  work.out = static_cast<float*>(graph->nodes[last]->data);
+  kernels::normalize(work, context.threads);
+  return last;
+}
+
+// Weight or bias of a normalisation by itself.
+void scale_or_shift(const ggml_tensor* op, const KernelContext& context) {
+  const auto* row = static_cast<const float*>(op->src[1]->data);
+  kernels::finish(
+      {
+          .x = static_cast<const float*>(op->src[0]->data),
+          .out = static_cast<float*>(op->data),
+          .rows = static_cast<int>(ggml_nrows(op)),
+          .columns = static_cast<int>(op->ne[0]),
+          .x_stride = static_cast<std::size_t>(op->ne[0]),
+          .out_stride = static_cast<std::size_t>(op->ne[0]),
+          .weight = op->op == GGML_OP_MUL ? row : nullptr,
+          .bias = op->op == GGML_OP_ADD ? row : nullptr,
+      },
+      context.threads);
+}
+
+// Parameters: kind, swapped. Gate and value in two tensors.
+bool takes_swiglu(const ggml_tensor* op) {
+  return ggml_get_glu_op(op) == GGML_GLU_OP_SWIGLU && op->src[1] != nullptr && is_dense(op->src[0]) &&
+         is_dense(op->src[1]) && is_dense(op) && ggml_nrows(op) >= kFewestRows;
+}
+
+void swiglu(const ggml_tensor* op, const KernelContext& context) {
+  kernels::swiglu(static_cast<const float*>(op->src[0]->data), static_cast<const float*>(op->src[1]->data),
+                  static_cast<float*>(op->data), static_cast<std::size_t>(ggml_nelements(op)), context.threads);
+}
+
+// Of ggml's parameters of rotary positions.
+struct Rotary {
+  explicit Rotary(const ggml_tensor* op)
+      : base(float_param(op, 5)), scale(float_param(op, 6)), ext(float_param(op, 7)) {
+    dimensions = op->op_params[1];
+    mode = op->op_params[2];
+    magnitude = float_param(op, 8);
+    std::memcpy(sections, op->op_params + 11, sizeof sections);
+    offset = op->op_params[15];
+  }
+  int dimensions;
+  int mode;
+  float base, scale, ext, magnitude = 1;
+  int sections[4] = {};
+  int offset;
+};
+
+// Input: [width, heads, tokens]; positions: four for each token, those of one kind beside each other. Heads that are
+// turned as a whole, without YaRN: what Qwen3-VL does in both of its halves.
+bool takes_rotation(const ggml_tensor* op) {
+  const ggml_tensor* x = op->src[0];
+  const Rotary r(op);
+  const bool vision = r.mode == GGML_ROPE_TYPE_VISION;
+  const int turned = vision ? 2 * r.dimensions : r.dimensions;
+  return (vision || r.mode == GGML_ROPE_TYPE_IMROPE) && turned == x->ne[0] && r.offset == 0 && r.ext == 0 &&
+         op->src[2] == nullptr && x->type == GGML_TYPE_F32 && rows_are_contiguous(x) && rows_are_contiguous(op) &&
+         x->ne[3] == 1 && x->ne[2] >= kFewestRows && is_small(x->ne[2]) && ggml_is_contiguous(op->src[1]) &&
+         op->src[1]->ne[0] == 4 * x->ne[2] && r.sections[0] > 0 && r.sections[1] > 0;
+}
+
+// Which of the four positions of a token turns pair i, and how often the angle was scaled down by then. As in ggml: the
+// interleaved kind deals pairs out to time, height and width in turn, the kind of vision towers gives each a stretch of
+// its own, in which it begins anew.
+struct PairRule {
+  int position;
+  int power;
+};
+PairRule pair_rule(const Rotary& r, int i) {
+  const int* s = r.sections;
+  const int sector = i % (s[0] + s[1] + s[2] + s[3]);
+  if (r.mode == GGML_ROPE_TYPE_IMROPE) {
+    const int kind = sector % 3;
+    return {sector < 3 * s[kind] ? kind : 3, i};
+  }
+  int position = 0;
+  int begin = 0;
+  while (position < 3 && sector >= begin + s[position]) begin += s[position++];
+  return {position, sector - begin};
+}
+
+const RotaryAngles& rotary_angles(const ggml_tensor* op, RotaryAngles& angles) {
+  const ggml_tensor* positions = op->src[1];
+  const auto* const of_tokens = static_cast<const std::int32_t*>(positions->data);
+  std::vector<std::int32_t> key(op->op_params, op->op_params + GGML_MAX_OP_PARAMS / sizeof(std::int32_t));
+  key.insert(key.end(), of_tokens, of_tokens + positions->ne[0]);
+  if (key == angles.key) return angles;
+  const Rotary r(op);
+  const auto pairs = static_cast<int>(op->ne[0] / 2);
+  const auto tokens = static_cast<std::size_t>(op->ne[2]);
+  const float step = std::pow(r.base, -2.0F / static_cast<float>(r.dimensions));
+  angles.key.clear();  // should memory run out
+  angles.cosines.resize(tokens * static_cast<std::size_t>(pairs));
+  angles.sines.resize(angles.cosines.size());
+  for (int i = 0; i < pairs; ++i) {
+    const PairRule rule = pair_rule(r, i);
+    for (std::size_t t = 0; t < tokens; ++t) {
+      auto angle = static_cast<float>(of_tokens[tokens * static_cast<std::size_t>(rule.position) + t]);
+      for (int k = 0; k < rule.power; ++k) angle *= step;  // rounded as often as in ggml
+      const std::size_t at = t * static_cast<std::size_t>(pairs) + static_cast<std::size_t>(i);
+      angles.cosines[at] = std::cos(angle * r.scale) * r.magnitude;
+      angles.sines[at] = std::sin(angle * r.scale) * r.magnitude;
+    }
+  }
+  angles.key = std::move(key);
+  return angles;
+}
+
+void rotate(const ggml_tensor* op, KernelContext& context) {
+  const ggml_tensor* x = op->src[0];
+  const RotaryAngles& angles = rotary_angles(op, context.angles);
+  kernels::rotate(
+      {
+          .x = static_cast<const float*>(x->data),
+          .out = static_cast<float*>(op->data),
+          .cosines = angles.cosines.data(),
+          .sines = angles.sines.data(),
+          .tokens = static_cast<int>(x->ne[2]),
+          .heads = static_cast<int>(x->ne[1]),
+          .pairs = static_cast<int>(x->ne[0] / 2),
+          .x_stride = matrix_stride(x),
+          .out_stride = matrix_stride(op),
+          .x_step = row_stride(x),
+          .out_step = row_stride(op),
+      },
+      context.threads);
 }
 
 // Whether `op` may follow a product that the device takes; it can be computed by itself, too.
@@ -147,13 +331,6 @@ int multiply(const ggml_cgraph* graph, int i, KernelContext& context) {
     default: kernels::multiply(product<Bf16>(op, out, work), context.scratch, context.threads); break;
   }
   return last;
-}
-
-float float_param(const ggml_tensor* op, int index) {
-  float value = 0;
-  std::memcpy(&value, reinterpret_cast<const char*>(op->op_params) + sizeof value * static_cast<std::size_t>(index),
-              sizeof value);
-  return value;
 }
 
 // Parameters: scale, max_bias. No mask, no sinks.
@@ -264,8 +441,13 @@ bool kernels_take(const ggml_tensor* op) {
     case GGML_OP_PERMUTE:
     case GGML_OP_TRANSPOSE: return true;
     case GGML_OP_MUL_MAT: return takes_product(op);
-    case GGML_OP_ADD:
+    case GGML_OP_NORM:
+    case GGML_OP_RMS_NORM: return takes_normalization(op);
+    case GGML_OP_MUL: return takes_scaling(op);
+    case GGML_OP_ADD: return takes_shift(op) || takes_follower(op);
     case GGML_OP_UNARY: return takes_follower(op);
+    case GGML_OP_GLU: return takes_swiglu(op);
+    case GGML_OP_ROPE: return takes_rotation(op);
     case GGML_OP_SOFT_MAX: return takes_softmax(op);
     case GGML_OP_FLASH_ATTN_EXT: return takes_attention(op);
     default: return false;
@@ -283,8 +465,18 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
       case GGML_OP_PERMUTE:
       case GGML_OP_TRANSPOSE: break;
       case GGML_OP_MUL_MAT: i = compute_product(graph, i, context); break;
+      case GGML_OP_NORM:
+      case GGML_OP_RMS_NORM: i = normalize(graph, i, context); break;
+      case GGML_OP_MUL: scale_or_shift(op, context); break;
       case GGML_OP_ADD:
+        if (takes_shift(op)) {
+          scale_or_shift(op, context);
+          break;
+        }
+        [[fallthrough]];
       case GGML_OP_UNARY: finish(op, context); break;
+      case GGML_OP_GLU: swiglu(op, context); break;
+      case GGML_OP_ROPE: rotate(op, context); break;
       case GGML_OP_SOFT_MAX: softmax(op, context); break;
       case GGML_OP_FLASH_ATTN_EXT: attend(op, context); break;
       default: return false;

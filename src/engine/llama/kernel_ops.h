@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "engine/kernels/kernels.h"
 
 struct ggml_cgraph;
@@ -7,9 +10,17 @@ struct ggml_tensor;
 
 namespace escribano::engine {
 
+// The angles of rotary positions, by token and pair. All layers ask for the same, and frames of one size do.
+struct RotaryAngles {
+  std::vector<std::int32_t> key;  // parameters and positions that these belong to
+  std::vector<float> cosines;
+  std::vector<float> sines;
+};
+
 // What one backend of the kernel device keeps between graphs.
 struct KernelContext {
   kernels::Scratch scratch;
+  RotaryAngles angles;
   int threads = 1;
 };
 
@@ -17,7 +28,8 @@ struct KernelContext {
 bool kernels_take(const ggml_tensor* op);
 
 // Computes the nodes of a graph in order, several in one go where one is made for the next: a product with its bias, GELU
-// and residual, attention that is written out as product, softmax and product. False if a node is none that the kernels
+// and residual, a normalisation with its weight and bias, attention that is written out as product, softmax and product.
+// False if a node is none that the kernels
 // take. Throws std::bad_alloc.
 bool kernels_compute(const ggml_cgraph* graph, KernelContext& context);
 
