@@ -30,7 +30,9 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
 
 bool takes(ggml_backend_dev_t, const ggml_tensor* op) { return wanted_now && kernels_take(op); }
 const char* name(ggml_backend_dev_t) { return "kernels"; }
-const char* description(ggml_backend_dev_t) { return "what vision tower and prefill are made of, for AVX-512 with bf16"; }
+const char* description(ggml_backend_dev_t) {
+  return "what vision tower and prefill are made of, for AVX-512 with bf16";
+}
 void memory(ggml_backend_dev_t, std::size_t* free, std::size_t* total) { *free = *total = 0; }
 enum ggml_backend_dev_type type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; }
 ggml_backend_buffer_type_t buffer_type(ggml_backend_dev_t) { return ggml_backend_cpu_buffer_type(); }
