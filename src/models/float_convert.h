@@ -17,14 +17,14 @@ float float_from_half(std::uint16_t value) noexcept;
 std::uint16_t bfloat_from_float(float value) noexcept;
 float float_from_bfloat(std::uint16_t value) noexcept;
 
-// Bytes of one element; `dtype` must not be Dtype::other.
+// Bytes of one element; `dtype` must be one of floating point, here and below.
 std::size_t element_bytes(Dtype dtype) noexcept;
 std::size_t element_bytes(GgmlType type) noexcept;
 
 // What a stretch of weights holds that a conversion must know about.
 struct ValueRange {
-  bool has_nan = false;
-  bool exceeds_half = false;  // a value, infinity included, that half precision cannot hold
+  bool is_finite = true;      // no value is infinite or not a number
+  bool exceeds_half = false;  // a value that half precision cannot hold
 
   friend bool operator==(const ValueRange&, const ValueRange&) = default;
 };

@@ -70,11 +70,6 @@ Status read_token(const JsonObject& object, const char* key, std::uint32_t vocab
 
 // Which kind of model the folder holds, before any number of it matters.
 Status check_family(const JsonObject& config) {
-  if (config.find("quantization") != nullptr || config.find("quantization_config") != nullptr) {
-    return fail(Errc::unsupported,
-                "{} describes quantised weights; only folders with bf16, f16 or f32 weights can be imported",
-                config.where());
-  }
   ESCRIBANO_TRY(const auto model_type, config.optional_string("model_type"));
   if (!model_type) return fail(Errc::corrupt, "{}: model_type is missing", config.where());
   if (*model_type == "qwen3_vl") return {};
@@ -300,6 +295,7 @@ Result<HfConfig> read_hf_config(const std::filesystem::path& folder) {
   const JsonObject config(document, printable(path));
   HfConfig result;
   ESCRIBANO_CHECK(check_family(config));
+  ESCRIBANO_TRY(result.quantization, read_mlx_quantization(config));
   ESCRIBANO_CHECK(read_text(config, result.text));
   ESCRIBANO_CHECK(read_vision(config, result.text, result.vision));
   ESCRIBANO_CHECK(read_image_rule(folder, result.vision, result.image));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "models/mlx_affine.h"
 
 namespace escribano::models {
 
@@ -54,6 +55,7 @@ struct ImageRule {
 struct HfConfig {
   TextConfig text;
   VisionConfig vision;
+  std::optional<MlxQuantization> quantization;
   ImageRule image;
   std::vector<std::uint32_t> stop_tokens;              // generation_config.json: eos_token_id
   std::optional<std::uint32_t> max_frames_per_prompt;  // escribano.json
@@ -61,7 +63,7 @@ struct HfConfig {
 
 // Reads config.json, preprocessor_config.json (or processor_config.json), generation_config.json and escribano.json.
 // Fails with not_found where one that is needed is missing, no_vision for a folder without a vision tower, unsupported
-// for other families, quantised weights and variants that llama.cpp's graph does not compute, corrupt for values that
+// for other families, weights quantised by others than MLX and variants that llama.cpp's graph does not compute, corrupt for values that
 // make no sense.
 Result<HfConfig> read_hf_config(const std::filesystem::path& folder);
 

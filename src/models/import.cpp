@@ -20,7 +20,8 @@ namespace {
 
 using namespace models;
 
-constexpr std::size_t chunk_bytes = 16u << 20;  // of source data at a time
+constexpr std::size_t chunk_bytes = 16u << 20;   // of source data at a time
+constexpr std::size_t chunk_weights = 1u << 20;  // of quantised weights at a time
 
 GgmlType ggml_type(WeightType type) {
   switch (type) {
@@ -108,6 +109,22 @@ void add_vision_metadata(GgufBuilder& out, const HfConfig& config) {
   out.add_bools("clip.vision.is_deepstack_layers", deepstack);
 }
 
+// Of one chunk of a matrix that MLX has quantised.
+AffineGroups groups_at(const SafetensorsFolder& weights, const AffineParts& affine, std::uint64_t first,
+                       std::uint64_t count) {
+  const auto part = [&](const SafetensorsFolder::Entry& entry) {
+    const std::size_t element = element_bytes(entry.tensor->dtype);
+    return weights.data(entry).subspan(first * element, count * element);
+  };
+  return {affine.scales.tensor->dtype, part(affine.scales), affine.biases.tensor->dtype, part(affine.biases)};
+}
+
+std::uint64_t source_bytes(const PlannedTensor& tensor) {
+  std::uint64_t bytes = tensor.source.tensor->size_bytes;
+  if (tensor.affine) bytes += tensor.affine->scales.tensor->size_bytes + tensor.affine->biases.tensor->size_bytes;
+  return bytes;
+}
+
 // One import under way: what was read of the folder, and how far the work is.
 class Importer {
  public:
@@ -115,21 +132,26 @@ class Importer {
       : weights_(&weights), reporter_(&reporter) {
     for (const auto* tensors : {&plan.text, &plan.vision}) {
       for (const PlannedTensor& tensor : *tensors) {
-        if (tensor.slice == 0) total_bytes_ += tensor.source.tensor->size_bytes;  // both slices share one source
+        if (tensor.slice == 0) total_bytes_ += source_bytes(tensor);  // both slices share one source
       }
     }
   }
 
-  // Refuses NaN, and keeps matrices whose values half precision cannot hold in their own type.
+  // Refuses values that are not finite, and gives matrices whose values half precision cannot hold a type that can.
   Status settle_types(std::vector<PlannedTensor>& tensors);
   Status write(const std::filesystem::path& path, const GgufBuilder& header, const std::vector<PlannedTensor>& tensors);
 
  private:
   Status check_values(PlannedTensor& tensor);
+  Result<ValueRange> range_of(const PlannedTensor& tensor);
   Status write_plain(GgufWriter& out, const PlannedTensor& tensor);
+  Status write_affine(GgufWriter& out, const PlannedTensor& tensor);
   Status write_patch_slice(GgufWriter& out, const PlannedTensor& tensor);
-  void drop(const PlannedTensor& tensor, std::size_t at, std::size_t size) const {
-    weights_->shards()[tensor.source.shard].file.drop(tensor.source.tensor->begin + at, size);
+  void drop(const SafetensorsFolder::Entry& source, std::size_t at, std::size_t size) const {
+    weights_->shards()[source.shard].file.drop(source.tensor->begin + at, size);
+  }
+  void drop(const AffineParts& affine) const {
+    for (const auto& part : {affine.scales, affine.biases}) drop(part, 0, part.tensor->size_bytes);
   }
 
   const SafetensorsFolder* weights_;
@@ -138,27 +160,42 @@ class Importer {
   std::uint64_t checked_bytes_ = 0;
   std::uint64_t written_bytes_ = 0;
   std::vector<std::byte> buffer_;
+  std::vector<float> dequantised_;
 };
 
-Status Importer::check_values(PlannedTensor& tensor) {
+Result<ValueRange> Importer::range_of(const PlannedTensor& tensor) {
+  if (tensor.affine) {
+    const AffineParts& affine = *tensor.affine;
+    const std::uint64_t groups = tensor.source.tensor->size_bytes / affine.format.group_bytes();
+    const ValueRange range = affine_range(affine.format, groups_at(*weights_, affine, 0, groups));
+    drop(affine);
+    checked_bytes_ += source_bytes(tensor);
+    ESCRIBANO_CHECK(reporter_->report(ImportProgress::Stage::checking, checked_bytes_, total_bytes_));
+    return range;
+  }
   const auto data = weights_->data(tensor.source);
-  const Dtype dtype = tensor.source.tensor->dtype;
-  bool exceeds_half = false;
+  ValueRange range;
   for (std::size_t at = 0; at < data.size(); at += chunk_bytes) {
     const std::size_t size = std::min(chunk_bytes, data.size() - at);
-    const ValueRange range = value_range(dtype, data.subspan(at, size));
-    drop(tensor, at, size);
-    if (range.has_nan) {
-      return fail(Errc::corrupt, "{}: tensor {} holds values that are not numbers (NaN)",
-                  weights_->shards()[tensor.source.shard].file_name, to_valid_utf8(tensor.source.tensor->name));
-    }
-    exceeds_half = exceeds_half || range.exceeds_half;
+    const ValueRange part = value_range(tensor.source.tensor->dtype, data.subspan(at, size));
+    drop(tensor.source, at, size);
+    range.is_finite = range.is_finite && part.is_finite;
+    range.exceeds_half = range.exceeds_half || part.exceeds_half;
     checked_bytes_ += size;
     ESCRIBANO_CHECK(reporter_->report(ImportProgress::Stage::checking, checked_bytes_, total_bytes_));
   }
-  if (exceeds_half && !tensor.type_is_fixed && tensor.type == GgmlType::f16) {
-    tensor.type = dtype == Dtype::f32 ? GgmlType::f32 : GgmlType::bf16;
-    log::info("tensor {} has values beyond half precision and keeps its type", tensor.name);
+  return range;
+}
+
+Status Importer::check_values(PlannedTensor& tensor) {
+  ESCRIBANO_TRY(const ValueRange range, range_of(tensor));
+  if (!range.is_finite) {
+    return fail(Errc::corrupt, "{}: tensor {} holds values that are not finite numbers (NaN or infinity)",
+                weights_->shards()[tensor.source.shard].file_name, to_valid_utf8(tensor.source.tensor->name));
+  }
+  if (range.exceeds_half && !tensor.type_is_fixed && tensor.type == GgmlType::f16) {
+    tensor.type = tensor.source.tensor->dtype == Dtype::bf16 ? GgmlType::bf16 : GgmlType::f32;
+    log::info("tensor {} has values beyond half precision and gets a wider type", tensor.name);
   }
   return {};
 }
@@ -177,11 +214,34 @@ Status Importer::write_plain(GgufWriter& out, const PlannedTensor& tensor) {
     const std::size_t size = std::min(chunk_bytes, data.size() - at);
     buffer_.resize(size / element_bytes(dtype) * element_bytes(tensor.type));
     convert(dtype, data.subspan(at, size), tensor.type, buffer_);
-    drop(tensor, at, size);
+    drop(tensor.source, at, size);
     ESCRIBANO_CHECK(out.append(buffer_));
     written_bytes_ += size;
     ESCRIBANO_CHECK(reporter_->report(ImportProgress::Stage::writing, written_bytes_, total_bytes_));
   }
+  return {};
+}
+
+Status Importer::write_affine(GgufWriter& out, const PlannedTensor& tensor) {
+  const AffineParts& affine = *tensor.affine;
+  const auto packed = weights_->data(tensor.source);
+  const std::size_t group_bytes = affine.format.group_bytes();
+  const std::uint64_t groups = packed.size() / group_bytes;
+  const std::uint64_t step = chunk_weights / affine.format.group_size;
+  const std::uint64_t before = written_bytes_;
+  for (std::uint64_t first = 0; first < groups; first += step) {
+    const std::uint64_t count = std::min(step, groups - first);
+    dequantised_.resize(count * affine.format.group_size);
+    dequantize(affine.format, packed.subspan(first * group_bytes, count * group_bytes),
+               groups_at(*weights_, affine, first, count), dequantised_);
+    drop(tensor.source, first * group_bytes, count * group_bytes);
+    buffer_.resize(dequantised_.size() * element_bytes(tensor.type));
+    convert(Dtype::f32, std::as_bytes(std::span(dequantised_)), tensor.type, buffer_);
+    ESCRIBANO_CHECK(out.append(buffer_));
+    written_bytes_ = before + source_bytes(tensor) * (first + count) / groups;
+    ESCRIBANO_CHECK(reporter_->report(ImportProgress::Stage::writing, written_bytes_, total_bytes_));
+  }
+  drop(affine);
   return {};
 }
 
@@ -217,8 +277,13 @@ Status Importer::write(const std::filesystem::path& path, const GgufBuilder& hea
                        const std::vector<PlannedTensor>& tensors) {
   ESCRIBANO_TRY(GgufWriter out, GgufWriter::create(path, header));
   for (const PlannedTensor& tensor : tensors) {
-    ESCRIBANO_CHECK(tensor.layout == PlannedTensor::Layout::plain ? write_plain(out, tensor)
-                                                                  : write_patch_slice(out, tensor));
+    if (tensor.affine) {
+      ESCRIBANO_CHECK(write_affine(out, tensor));
+    } else if (tensor.layout == PlannedTensor::Layout::plain) {
+      ESCRIBANO_CHECK(write_plain(out, tensor));
+    } else {
+      ESCRIBANO_CHECK(write_patch_slice(out, tensor));
+    }
   }
   return out.finish();
 }
@@ -272,7 +337,10 @@ std::string folder_name(const std::filesystem::path& folder) {
   return name.empty() ? "model" : printable(name);
 }
 
-WeightType usual_type(const SafetensorsFolder& weights, std::uint64_t small_bytes) {
+// bf16 has eight significant bits, f16 eleven: numbers of more than four bits, dequantised, would lose in bf16 what they
+// were given the bits for (up to half a step at eight bits).
+WeightType usual_type(const HfConfig& config, const SafetensorsFolder& weights, std::uint64_t small_bytes) {
+  if (config.quantization && config.quantization->max_bits() > 4) return WeightType::f16;
   const bool bf16 = std::any_of(weights.tensors().begin(), weights.tensors().end(),
                                 [](const auto& entry) { return entry.second.tensor->dtype == Dtype::bf16; });
   return bf16 && weights.total_bytes() > small_bytes ? WeightType::bf16 : WeightType::f16;
@@ -287,27 +355,24 @@ Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std:
   const ImportReporter reporter(progress);
   const ImportCache cache(cache_root);
 
-  auto weights = SafetensorsFolder::open(folder);
-  if (!options.weights) options.weights = weights ? usual_type(*weights, options.small_bytes) : WeightType::f16;
+  ESCRIBANO_TRY(const HfConfig config, read_hf_config(folder));
+  ESCRIBANO_TRY(const SafetensorsFolder weights, SafetensorsFolder::open(folder));
+  if (!options.weights) options.weights = usual_type(config, weights, options.small_bytes);
 
   // The quick way: an unchanged folder that was imported before.
-  if (weights) {
-    ESCRIBANO_TRY(const auto known, cache.key(folder, *weights, *options.weights, true, reporter));
-    if (known) {
-      if (auto found = cache.find(*known, options.name)) return *std::move(found);
-    }
+  ESCRIBANO_TRY(const auto known, cache.key(folder, weights, *options.weights, true, reporter));
+  if (known) {
+    if (auto found = cache.find(*known, options.name)) return *std::move(found);
   }
 
   // Everything that can be wrong without reading the weights is found before reading them.
-  ESCRIBANO_TRY(const HfConfig config, read_hf_config(folder));
-  if (!weights) return fail(std::move(weights).error());
   ESCRIBANO_TRY(const HfTokenizer tokenizer, read_hf_tokenizer(folder, config));
-  auto plan = plan_tensors(config, *weights, ggml_type(*options.weights));
+  auto plan = plan_tensors(config, weights, ggml_type(*options.weights));
   if (!plan) return in_folder(folder, plan.error());
 
-  ESCRIBANO_TRY(const auto key, cache.key(folder, *weights, *options.weights, false, reporter));
+  ESCRIBANO_TRY(const auto key, cache.key(folder, weights, *options.weights, false, reporter));
   if (auto found = cache.find(*key, options.name)) return *std::move(found);
-  return make_files(cache, *key, config, tokenizer, *std::move(plan), *weights, options, reporter);
+  return make_files(cache, *key, config, tokenizer, *std::move(plan), weights, options, reporter);
 }
 
 }  // namespace escribano

@@ -20,7 +20,8 @@ enum class WeightType { f16, bf16, f32 };
 
 struct ImportOptions {
   // Nothing: f16, or bf16 for a folder of bf16 weights that is larger than `small_bytes`. Processors compute bf16 twice as
-  // fast as the floats that half precision is computed in, and large models are trained and run in it.
+  // fast as the floats that half precision is computed in, and large models are trained and run in it. Weights quantised
+  // to more than 4 bits become f16 whatever their size: bf16 would lose some of these bits.
   std::optional<WeightType> weights;
   // ModelFiles::name of the result; empty: the name of the folder. Not part of a model's identity: general.name inside
   // the files is the name under which they were made first.
@@ -54,7 +55,8 @@ using ImportProgressCallback = std::function<bool(const ImportProgress&)>;
 // Whatever goes wrong (cancelled, disk full, killed) no half-written file is ever taken for a model. Memory stays flat.
 //
 // Fails with not_found where the folder or a part of it is missing, no_vision for text models, unsupported for other
-// families, tokenizers and quantised weights, corrupt where the parts contradict each other or hold NaN, not_permitted
+// families, tokenizers and quantisation that is not MLX's affine one, corrupt where the parts contradict each other or hold
+// values that are not finite, not_permitted
 // or io_error where the cache cannot be written (including too little space, found before anything is written), and
 // cancelled. Blocks for seconds to minutes on first use.
 Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std::filesystem::path& cache_root,

@@ -33,7 +33,7 @@ constexpr std::array dtypes = {
     DtypeInfo{"BF16", Dtype::bf16, 2},     DtypeInfo{"F16", Dtype::f16, 2},       DtypeInfo{"F32", Dtype::f32, 4},
     DtypeInfo{"F64", Dtype::other, 8},     DtypeInfo{"I64", Dtype::other, 8},     DtypeInfo{"I32", Dtype::other, 4},
     DtypeInfo{"I16", Dtype::other, 2},     DtypeInfo{"I8", Dtype::other, 1},      DtypeInfo{"U64", Dtype::other, 8},
-    DtypeInfo{"U32", Dtype::other, 4},     DtypeInfo{"U16", Dtype::other, 2},     DtypeInfo{"U8", Dtype::other, 1},
+    DtypeInfo{"U32", Dtype::u32, 4},       DtypeInfo{"U16", Dtype::other, 2},     DtypeInfo{"U8", Dtype::other, 1},
     DtypeInfo{"BOOL", Dtype::other, 1},    DtypeInfo{"F8_E5M2", Dtype::other, 1}, DtypeInfo{"F8_E4M3", Dtype::other, 1},
     DtypeInfo{"F8_E8M0", Dtype::other, 1}, DtypeInfo{"C64", Dtype::other, 8},
 };

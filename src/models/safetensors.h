@@ -18,8 +18,8 @@
 
 namespace escribano::models {
 
-// Element types this project computes with; every other one the format knows is `other`.
-enum class Dtype { bf16, f16, f32, other };
+// Element types this project computes with, and that of packed weights; every other one the format knows is `other`.
+enum class Dtype { bf16, f16, f32, u32, other };
 
 // One tensor of a file. `shape` is outermost first, as PyTorch prints it.
 struct SafeTensor {

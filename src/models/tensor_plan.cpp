@@ -16,6 +16,7 @@ namespace escribano::models {
 namespace {
 
 constexpr std::size_t max_names_shown = 5;
+constexpr std::string_view weight_suffix = ".weight";
 
 struct Prefix {
   std::string_view written;
@@ -70,7 +71,11 @@ class Planner {
 
  private:
   // Takes the source of a canonical name if its shape is right; otherwise remembers what is wrong and returns null.
-  const SafetensorsFolder::Entry* take(const std::string& source, const Shape& shape);
+  const SafetensorsFolder::Entry* take(const std::string& source, const Shape& shape, bool packed = false);
+  // How MLX has quantised the matrix, if it has.
+  std::optional<AffineFormat> format_of(const std::string& source) const;
+  std::optional<PlannedTensor> take_affine(const std::string& source, AffineFormat format, std::uint64_t rows,
+                                           std::uint64_t columns);
   void matrix(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t rows,
               std::uint64_t columns, bool keep_f32 = false);
   void vector(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t size);
@@ -83,6 +88,7 @@ class Planner {
   const HfConfig* config_;
   GgmlType matrix_type_;
   std::map<std::string, SafetensorsFolder::Entry> sources_;
+  std::map<std::string, std::optional<AffineFormat>> formats_;  // of modules that are not as usual
   std::map<std::string, bool> used_;
   std::vector<std::string> missing_;
   std::vector<std::string> misshapen_;
@@ -105,10 +111,14 @@ Status Planner::index(const SafetensorsFolder& weights) {
                   to_valid_utf8(held->second.tensor->name), to_valid_utf8(name));
     }
   }
+  if (!config_->quantization) return {};
+  for (const auto& [module, format] : config_->quantization->modules) {
+    if (const auto canonical = canonical_name(module + std::string(weight_suffix))) formats_[*canonical] = format;
+  }
   return {};
 }
 
-const SafetensorsFolder::Entry* Planner::take(const std::string& source, const Shape& shape) {
+const SafetensorsFolder::Entry* Planner::take(const std::string& source, const Shape& shape, bool packed) {
   const auto found = sources_.find(source);
   if (found == sources_.end()) {
     missing_.push_back(source);
@@ -116,7 +126,7 @@ const SafetensorsFolder::Entry* Planner::take(const std::string& source, const S
   }
   used_[source] = true;
   const SafeTensor& tensor = *found->second.tensor;
-  if (tensor.dtype == Dtype::other)
+  if (tensor.dtype == Dtype::other || (tensor.dtype == Dtype::u32) != packed)
     wrong_type_.push_back(fmt::format("{} ({})", to_valid_utf8(tensor.name), tensor.dtype_name));
   if (tensor.shape != shape) {
     misshapen_.push_back(fmt::format("{} is [{}] where [{}] is needed", to_valid_utf8(tensor.name),
@@ -126,17 +136,48 @@ const SafetensorsFolder::Entry* Planner::take(const std::string& source, const S
   return &found->second;
 }
 
+std::optional<AffineFormat> Planner::format_of(const std::string& source) const {
+  const auto found = sources_.find(source);
+  if (found == sources_.end() || found->second.tensor->dtype != Dtype::u32 || !config_->quantization) {
+    return std::nullopt;
+  }
+  const auto own = formats_.find(source);
+  return own == formats_.end() ? config_->quantization->usual : own->second;
+}
+
+std::optional<PlannedTensor> Planner::take_affine(const std::string& source, AffineFormat format, std::uint64_t rows,
+                                                  std::uint64_t columns) {
+  if (columns % format.group_size != 0) {
+    misshapen_.push_back(
+        fmt::format("{}, whose rows of {} weights are not whole groups of {}", source, columns, format.group_size));
+    return std::nullopt;
+  }
+  const std::string module = source.substr(0, source.size() - weight_suffix.size());
+  const std::uint64_t groups = columns / format.group_size;
+  const auto* weight = take(source, {rows, groups * format.group_bytes() / 4}, true);
+  const auto* scales = take(module + ".scales", {rows, groups});
+  const auto* biases = take(module + ".biases", {rows, groups});
+  if (weight == nullptr || scales == nullptr || biases == nullptr) return std::nullopt;
+  PlannedTensor tensor;
+  tensor.source = *weight;
+  tensor.affine = {format, *scales, *biases};
+  return tensor;
+}
+
 void Planner::matrix(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t rows,
                      std::uint64_t columns, bool keep_f32) {
-  const auto* entry = take(source, {rows, columns});
-  if (entry == nullptr) return;
-  PlannedTensor tensor;
-  tensor.name = std::move(name);
-  tensor.dims = {columns, rows};
-  tensor.type = keep_f32 ? GgmlType::f32 : matrix_type_;
-  tensor.type_is_fixed = keep_f32;
-  tensor.source = *entry;
-  out.push_back(std::move(tensor));
+  std::optional<PlannedTensor> tensor;
+  if (const auto format = format_of(source)) {
+    tensor = take_affine(source, *format, rows, columns);
+  } else if (const auto* entry = take(source, {rows, columns})) {
+    tensor.emplace().source = *entry;
+  }
+  if (!tensor) return;
+  tensor->name = std::move(name);
+  tensor->dims = {columns, rows};
+  tensor->type = keep_f32 ? GgmlType::f32 : matrix_type_;
+  tensor->type_is_fixed = keep_f32;
+  out.push_back(*std::move(tensor));
 }
 
 void Planner::vector(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t size) {
@@ -186,7 +227,8 @@ void Planner::plan_text() {
   matrix(out, "model.language_model.embed_tokens.weight", "token_embd.weight", text.vocab_size, text.hidden);
   vector(out, "model.language_model.norm.weight", "output_norm.weight", text.hidden);
   if (text.tied_head) {
-    used_["lm_head.weight"] = true;  // some exporters store the shared matrix twice; transformers ignores the second
+    // Some exporters store the shared matrix twice; transformers ignores the second.
+    for (const char* part : {"lm_head.weight", "lm_head.scales", "lm_head.biases"}) used_[part] = true;
   } else {
     matrix(out, "lm_head.weight", "output.weight", text.vocab_size, text.hidden);
   }
@@ -253,10 +295,14 @@ Result<TensorPlan> Planner::finish() {
     if (!used_.contains(name)) unexpected_.push_back(to_valid_utf8(entry.tensor->name));
   }
   if (!missing_.empty()) return fail(Errc::corrupt, "these tensors are missing: {}", joined(missing_));
-  if (!misshapen_.empty()) return fail(Errc::corrupt, "tensors have the wrong shape: {}", joined(misshapen_));
   if (!wrong_type_.empty()) {
-    return fail(Errc::unsupported, "only bf16, f16 and f32 weights can be imported, not {}", joined(wrong_type_));
+    return fail(
+        Errc::unsupported,
+        "only bf16, f16 and f32 weights and packed ones (U32) of modules that config.json calls quantised can be "
+        "imported, not {}",
+        joined(wrong_type_));
   }
+  if (!misshapen_.empty()) return fail(Errc::corrupt, "tensors have the wrong shape: {}", joined(misshapen_));
   if (!unexpected_.empty()) {
     return fail(Errc::corrupt, "these tensors are not part of the architecture: {}", joined(unexpected_));
   }

@@ -107,21 +107,21 @@ TEST(ValueRange, FindsWhatHalfPrecisionCannotHold) {
   const auto bf16 = [](std::uint16_t value) {
     return value_range(Dtype::bf16, bytes_of(std::vector<std::uint16_t>{0x3F80, value, 0xBF80}));
   };
-  EXPECT_EQ(bf16(0x477F), (ValueRange{false, false}));
-  EXPECT_EQ(bf16(0x4780), (ValueRange{false, true}));
-  EXPECT_EQ(bf16(0xC780), (ValueRange{false, true}));
+  EXPECT_EQ(bf16(0x477F), (ValueRange{true, false}));
+  EXPECT_EQ(bf16(0x4780), (ValueRange{true, true}));
+  EXPECT_EQ(bf16(0xC780), (ValueRange{true, true}));
   EXPECT_EQ(bf16(0x7F80), (ValueRange{false, true}));
-  EXPECT_EQ(bf16(0xFFC0), (ValueRange{true, true}));
+  EXPECT_EQ(bf16(0xFFC0), (ValueRange{false, true}));
   const auto f32 = [](float value) { return value_range(Dtype::f32, bytes_of(std::vector<float>{0, value})); };
-  EXPECT_EQ(f32(65519.99f), (ValueRange{false, false}));
-  EXPECT_EQ(f32(-65520.0f), (ValueRange{false, true}));
-  EXPECT_TRUE(f32(std::nanf("")).has_nan);
+  EXPECT_EQ(f32(65519.99f), (ValueRange{true, false}));
+  EXPECT_EQ(f32(-65520.0f), (ValueRange{true, true}));
+  EXPECT_FALSE(f32(std::nanf("")).is_finite);
   const auto f16 = [](std::uint16_t value) {
     return value_range(Dtype::f16, bytes_of(std::vector<std::uint16_t>{value}));
   };
-  EXPECT_EQ(f16(0xFBFF), (ValueRange{false, false}));
+  EXPECT_EQ(f16(0xFBFF), (ValueRange{true, false}));
   EXPECT_EQ(f16(0x7C00), (ValueRange{false, true}));
-  EXPECT_EQ(f16(0x7C01), (ValueRange{true, true}));
+  EXPECT_EQ(f16(0x7C01), (ValueRange{false, true}));
   EXPECT_EQ(value_range(Dtype::bf16, {}), ValueRange{});
 }
 

@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
                   [](TinyModel& model) {
                     model.config["quantization"] = {{"bits", 4}};
                   },
-                  Errc::unsupported, "quantised"},
+                  Errc::corrupt, "group_size is missing"},
         BadFolder{"NoLayers", text("num_hidden_layers", 0), Errc::corrupt, "num_hidden_layers"},
         BadFolder{"AMillionLayers", text("num_hidden_layers", 1'000'000), Errc::corrupt, "num_hidden_layers"},
         BadFolder{"NegativeWidth", text("hidden_size", -8), Errc::corrupt, "hidden_size"},

@@ -290,15 +290,17 @@ TEST_F(Import, KeepsAMatrixWhoseValuesHalfPrecisionCannotHold) {
   EXPECT_EQ(values(file, "blk.0.ffn_up.weight")[2], 65536.0f);
 }
 
-TEST_F(Import, RefusesNotANumber) {
+TEST_F(Import, RefusesWhatIsNoFiniteNumber) {
   for (const char* name : {"model.language_model.layers.0.mlp.up_proj.weight", "model.visual.merger.norm.bias"}) {
     TinyModel model;
-    poke(model.tensor(name), 0x7FC0);
-    const auto files = import_model(model);
-    ASSERT_FALSE(files);
-    EXPECT_EQ(files.error().code, Errc::corrupt);
-    EXPECT_THAT(files.error().message, HasSubstr(name));
-    EXPECT_TRUE(cached_files().empty());
+    for (const auto bits : {std::uint16_t{0x7FC0}, std::uint16_t{0xFF80}}) {  // NaN, negative infinity
+      poke(model.tensor(name), bits);
+      const auto files = import_model(model);
+      ASSERT_FALSE(files);
+      EXPECT_EQ(files.error().code, Errc::corrupt);
+      EXPECT_THAT(files.error().message, HasSubstr(name));
+      EXPECT_TRUE(cached_files().empty());
+    }
   }
 }
 
