@@ -206,10 +206,10 @@ void add_models_pull(CLI::App& models, const Environment& environment, ExitCode&
       "Examples:\n  escribano models pull mlx-community/Qwen3-VL-2B-Instruct-bf16\n"
       "  escribano models pull Qwen/Qwen3-VL-2B-Instruct-GGUF:Q4_K_M");
   command
-      ->add_option("NAME", arguments->name,
-                   "ORG/NAME, then @ and a branch, tag or commit, then : and which of several GGUF files")
-      ->required()
-      ->option_text("ORG/NAME[@REVISION][:QUANT]");
+      ->add_option(
+          "NAME", arguments->name,
+          "ORG/NAME[@REVISION][:QUANT]: REVISION is a branch, tag or commit, QUANT says which of several GGUF files")
+      ->required();
   command->add_flag("--no-import", arguments->no_import, "Only download; prints the folder");
   command->callback(
       [arguments, environment, &exit_code] { exit_code = exit_with(pull_model(*arguments, environment)); });

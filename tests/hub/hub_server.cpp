@@ -18,6 +18,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -203,6 +204,8 @@ struct HubServer::Impl {
   }
 
   void serve(int fd, bool to_files) {
+    const int at_once = 1;  // or each answer would wait for the client to acknowledge its head
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
     sigset_t pipe;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
