@@ -14,14 +14,14 @@ cd "$root" || exit 1
 # fmt and tl/expected.hpp are missing here: base publishes them to everyone.
 third_party='
   ^spdlog/                                       base
-  ^nlohmann/                                     models protocol intelligence cli store report
+  ^nlohmann/                                     models hub protocol intelligence cli store report
   ^(jpeglib|jerror|png|pngconf)\.h$|^webp/       image
   ^xxhash\.h$                                    image recording
   ^libav(format|codec|util)/|^libswscale/        recording
   ^sqlite3\.h$                                   store
-  ^openssl/                                      models
+  ^openssl/                                      models hub
   ^(llama|mtmd|ggml|gguf)[a-z0-9-]*\.h$          engine/llama
-  ^curl/                                         intelligence
+  ^curl/                                         http
   ^CLI/                                          cli
   ^(gtest|gmock|benchmark)/                      (tests and bench)
 '

@@ -14,8 +14,8 @@
 #include "cli/memory.h"
 #include "cli/model_setup.h"
 #include "engine/llama/llama_system.h"
+#include "http/http.h"
 #include "image/library_versions.h"
-#include "intelligence/http.h"
 #include "recording/recording_file.h"
 #include "store/sqlite_store.h"
 

@@ -14,9 +14,9 @@
 #include "cli/memory.h"
 #include "cli/terminal.h"
 #include "format/prompts.h"
+#include "http/http.h"
 #include "intelligence/bridge_connection.h"
 #include "intelligence/call_limits.h"
-#include "intelligence/http.h"
 #include "intelligence/server_models.h"
 #include "protocol/socket_path.h"
 

@@ -28,16 +28,6 @@ constexpr int kInstructionTokens = 512;
 constexpr int kTextContextTokens = 8192;
 constexpr int kMaxContextTokens = 32'768;
 
-// Where MLX-VLM and transformers keep what they downloaded.
-std::filesystem::path huggingface_cache(const Environment& environment) {
-  if (const auto hub = environment("HF_HUB_CACHE"); hub && !hub->empty()) return *hub;
-  if (const auto home = environment("HF_HOME"); home && !home->empty()) return std::filesystem::path(*home) / "hub";
-  if (const auto home = environment("HOME"); home && !home->empty()) {
-    return std::filesystem::path(*home) / ".cache" / "huggingface" / "hub";
-  }
-  return {};
-}
-
 // Says on standard error that a model is being imported, as soon as that takes time.
 class ImportBar {
  public:
@@ -103,7 +93,24 @@ Status apply(const ReuseSetup& reuse, const engine::LlamaOptions& llama, engine:
 
 int rounded_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
+// How to come by a model that is not here.
+Error with_advice(Error error, const std::string& name) {
+  if (error.code == Errc::not_found && is_hub_name(name)) {
+    error.message += fmt::format("; 'escribano models pull {}' downloads it", name);
+  }
+  return error;
+}
+
 }  // namespace
+
+std::filesystem::path huggingface_cache(const Environment& environment) {
+  if (const auto hub = environment("HF_HUB_CACHE"); hub && !hub->empty()) return *hub;
+  if (const auto home = environment("HF_HOME"); home && !home->empty()) return std::filesystem::path(*home) / "hub";
+  if (const auto home = environment("HOME"); home && !home->empty()) {
+    return std::filesystem::path(*home) / ".cache" / "huggingface" / "hub";
+  }
+  return {};
+}
 
 Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
                                const Environment& environment, const std::function<void(const std::string&)>& say) {
@@ -119,7 +126,7 @@ Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem:
                     choice.name));
     files = resolve_model("demo", options);
   }
-  if (!files) return fail(files.error());
+  if (!files) return fail(with_advice(files.error(), choice.name));
   ESCRIBANO_TRY(ModelInfo info, check_model(*files));
   if (choice.needs_vision && !info.has_vision) {
     return fail(no_vision_error(*files));

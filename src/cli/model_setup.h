@@ -35,6 +35,10 @@ struct ModelChoice {
 Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
                                const Environment& environment, const std::function<void(const std::string&)>& say);
 
+// Where MLX-VLM and transformers keep what they downloaded: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub; empty
+// where the environment says nothing.
+std::filesystem::path huggingface_cache(const Environment& environment);
+
 // A line on standard error, for `say`.
 void tell(const std::string& line);
 

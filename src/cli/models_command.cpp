@@ -13,13 +13,6 @@
 namespace escribano::cli {
 namespace {
 
-// The two files, a line each, as they are: other programs take them from here.
-std::string file_lines(const ModelFiles& files) {
-  std::string text = files.model.native() + "\n";
-  if (!files.projector.empty()) text += files.projector.native() + "\n";
-  return text;
-}
-
 Result<ExitCode> path(const std::string& name, const Environment& environment) {
   ESCRIBANO_TRY(const Settings settings, Settings::read(environment));
   const bool is_configured = name.empty();
@@ -43,6 +36,12 @@ Result<ExitCode> import(const std::string& folder, const Environment& environmen
 }
 
 }  // namespace
+
+std::string file_lines(const ModelFiles& files) {
+  std::string text = files.model.native() + "\n";
+  if (!files.projector.empty()) text += files.projector.native() + "\n";
+  return text;
+}
 
 void add_models_path(CLI::App& models, const Environment& environment, ExitCode& exit_code) {
   auto name = std::make_shared<std::string>();
@@ -71,6 +70,7 @@ void add_models_command(CLI::App& app, const Environment& environment, ExitCode&
   models->footer("'escribano models COMMAND --help' shows the options of each.");
   add_models_path(*models, environment, exit_code);
   add_models_import(*models, environment, exit_code);
+  add_models_pull(*models, environment, exit_code);
   for (CLI::App* command : models->get_subcommands([](const CLI::App*) { return true; })) command->group("Commands");
 }
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "intelligence/http.h"
+#include "http/http.h"
 
 namespace escribano {
 

@@ -10,9 +10,9 @@
 #include <stop_token>
 
 #include "base/error.h"
+#include "http/http.h"
 #include "intelligence/chat.h"
 #include "intelligence/chat_service.h"
-#include "intelligence/http.h"
 
 namespace escribano {
 

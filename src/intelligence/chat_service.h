@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "domain/intelligence_service.h"
-#include "intelligence/http.h"
+#include "http/http.h"
 
 namespace escribano {
 

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "intelligence/http.h"
+#include "http/http.h"
 #include "intelligence/json_fields.h"
 #include "intelligence/openai_service.h"
 

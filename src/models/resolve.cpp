@@ -161,18 +161,6 @@ Result<ModelFiles> from_folder(const fs::path& folder, const ResolveOptions& opt
   return import_folder(folder, root, import, options.progress);
 }
 
-// "org/name" as on the Hugging Face hub. Also keeps ".." and absolute paths out of the folders they are appended to.
-bool is_hub_name(std::string_view name) {
-  const std::size_t slash = name.find('/');
-  if (slash == std::string_view::npos || name.find('/', slash + 1) != std::string_view::npos) return false;
-  const auto is_part = [](std::string_view part) {
-    return !part.empty() && part.size() <= 96 && part.front() != '.' && part.front() != '-' &&
-           std::ranges::all_of(
-               part, [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; });
-  };
-  return is_part(name.substr(0, slash)) && is_part(name.substr(slash + 1));
-}
-
 // The snapshot folder of a repository in the Hugging Face cache: the one refs/main names, else the newest.
 std::optional<fs::path> snapshot_of(const fs::path& repository) {
   const auto revision = read_text_file(repository / "refs" / "main", 1024);
@@ -194,6 +182,12 @@ std::optional<fs::path> snapshot_of(const fs::path& repository) {
   return newest;
 }
 
+fs::path cached_repository(const fs::path& hf_hub, const std::string& name) {
+  std::string folder_name = "models--" + name;
+  folder_name.replace(folder_name.find('/'), 1, "--");
+  return hf_hub / folder_name;
+}
+
 Result<ModelFiles> from_hub_name(const std::string& name, const ResolveOptions& options) {
   std::vector<fs::path> folders;
   std::vector<std::string> looked_at;
@@ -202,9 +196,7 @@ Result<ModelFiles> from_hub_name(const std::string& name, const ResolveOptions& 
     looked_at.push_back(printable(folders.back()));
   }
   if (!options.hf_hub.empty()) {
-    std::string folder_name = "models--" + name;
-    folder_name.replace(folder_name.find('/'), 1, "--");
-    const fs::path repository = options.hf_hub / folder_name;
+    const fs::path repository = cached_repository(options.hf_hub, name);
     if (const auto snapshot = snapshot_of(repository)) folders.push_back(*snapshot);
     looked_at.push_back(printable(repository / "snapshots"));
   }
@@ -229,6 +221,22 @@ std::string name_of(const fs::path& path) {
 }
 
 }  // namespace
+
+bool is_hub_name(std::string_view name) {
+  const std::size_t slash = name.find('/');
+  if (slash == std::string_view::npos || name.find('/', slash + 1) != std::string_view::npos) return false;
+  const auto is_part = [](std::string_view part) {
+    return !part.empty() && part.size() <= 96 && part.front() != '.' && part.front() != '-' &&
+           std::ranges::all_of(
+               part, [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; });
+  };
+  return is_part(name.substr(0, slash)) && is_part(name.substr(slash + 1));
+}
+
+std::optional<fs::path> hub_cache_snapshot(const fs::path& hf_hub, const std::string& name) {
+  if (hf_hub.empty() || !is_hub_name(name)) return std::nullopt;
+  return snapshot_of(cached_repository(hf_hub, name));
+}
 
 Result<ModelFiles> resolve_model(std::string_view name, const ResolveOptions& options) {
   if (name.empty()) return fail(Errc::invalid_argument, "the name of the model is empty");

@@ -3,6 +3,8 @@
 // From what a user calls a model to the files it consists of.
 
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -22,6 +24,12 @@ struct ResolveOptions {
   ImportOptions import;               // its name is replaced by the model's
   ImportProgressCallback progress;    // of an import, should one be needed
 };
+
+// Whether `name` has the form "org/name" of the Hugging Face hub: one slash, and nothing in it that leads out of a folder it is
+// appended to. Pure.
+bool is_hub_name(std::string_view name);
+// The folder that resolve_model looks into for a repository of the Hugging Face cache; nullopt where there is none.
+std::optional<std::filesystem::path> hub_cache_snapshot(const std::filesystem::path& hf_hub, const std::string& name);
 
 // `name` is, in this order:
 //   "demo"                    the demo model;

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <nlohmann/json.hpp>
 
-#include "intelligence/http.h"
+#include "http/http.h"
 #include "intelligence/ollama_service.h"
 #include "intelligence/openai_service.h"
 #include "support/server_process.h"

@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "http/http.h"
 #include "intelligence/bridge_peers.h"
-#include "intelligence/http.h"
 #include "intelligence/ollama_service.h"
 #include "intelligence/openai_service.h"
 #include "support/demo_files.h"

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -20,18 +21,37 @@ struct HttpOptions {
   // stalled, so this is minutes.
   std::chrono::milliseconds stall_timeout{300'000};
   std::size_t max_response_bytes = 64U << 20;
+  // Certificates of the authorities that are trusted, PEM; empty: those that libcurl was built to trust.
+  std::string ca_file;
+  // Exchanges with one server share a connection where it speaks HTTP/2; otherwise each has its own.
+  bool share_connections = true;
 
   std::vector<std::string> validate() const;
 };
 
 // A URL as the parts that decide what may be done with it.
 struct HttpUrl {
-  std::string text;       // as given
-  std::string shown;      // for messages: without user, password, query and fragment
+  std::string text;    // as given
+  std::string shown;   // for messages: without user, password, query and fragment
+  std::string origin;  // "https://host:443": what credentials are meant for
+  bool https = false;
   bool loopback = false;  // this machine: no proxy is asked
 };
 // Fails with invalid_argument for what is no http or https URL; the message does not repeat credentials.
 Result<HttpUrl> parse_http_url(std::string_view text);
+// Where `location`, which may be relative, leads from `base`. Fails as parse_http_url does.
+Result<HttpUrl> joined_url(const std::string& base, const std::string& location);
+// `text` as one part of a path: everything but letters, digits and -._~ is percent-encoded.
+std::string escaped_path_part(std::string_view text);
+
+// How an answer begins.
+struct HttpHead {
+  int status = 0;
+  std::map<std::string, std::string, std::less<>> headers;  // names in lower case; of a repeated one the last
+
+  // The header's value, or an empty text.
+  std::string_view header(std::string_view name) const;
+};
 
 struct HttpRequest {
   std::string url;
@@ -40,17 +60,24 @@ struct HttpRequest {
   // Gets what a 2xx answer consists of, as it arrives, on the thread that is in next(). A failure ends the request with
   // that error. Without it, and for every other answer, the bytes are in HttpOutcome::body.
   std::function<Status(std::string_view)> on_data;
+  // Told how the answer begins, before on_data. A failure ends the request with that error.
+  std::function<Status(const HttpHead&)> on_head;
+  std::string accept = "application/json, application/x-ndjson, text/event-stream";
+  std::string range;                              // "0-99": the bytes to ask for; empty: all
+  std::optional<std::size_t> max_response_bytes;  // in place of that of HttpOptions
 };
 
 struct HttpOutcome {
   int status = 0;  // 0 where there was no answer
   std::string content_type;
+  HttpHead head;
   std::string body;
   std::optional<Error> error;  // the exchange itself failed: backend_error, or what on_data said
   // What the failure says about the server. `answered`: it had begun to answer, so it is there. `transient`: asking
   // again may help (refused, reset, silent, timed out).
   bool answered = false;
   bool transient = false;
+  bool untrusted = false;  // the server's certificate is not one to trust
 };
 
 // Any number of HTTP exchanges at once on one thread (HTTP/1.1 or 2 over libcurl). Certificates are checked, redirects

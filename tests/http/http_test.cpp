@@ -1,5 +1,5 @@
 // The HTTP client on its own: what it says about addresses, and how exchanges end.
-#include "intelligence/http.h"
+#include "http/http.h"
 
 #include <thread>
 

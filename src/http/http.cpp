@@ -1,4 +1,4 @@
-#include "intelligence/http.h"
+#include "http/http.h"
 
 #include <algorithm>
 #include <csignal>
@@ -89,6 +89,9 @@ bool is_transient(CURLcode code) noexcept {
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
     case CURLE_PARTIAL_FILE: return true;
     default: return false;
   }
@@ -104,6 +107,7 @@ struct Transfer {
   Headers headers;
   HttpOutcome outcome;
   std::size_t received = 0;
+  std::size_t header_bytes = 0;
   curl_off_t moved = 0;  // bytes in both directions
   Clock::time_point active = Clock::now();
   char reason[CURL_ERROR_SIZE] = {};
@@ -111,11 +115,51 @@ struct Transfer {
   explicit Transfer(HttpRequest r) : request(std::move(r)) {}
 };
 
-std::size_t on_header(char* /*line*/, std::size_t size, std::size_t count, void* user) {
+// Of one answer, all redirects and informational ones before it included.
+constexpr std::size_t kMaxHeaderBytes = 256U << 10;
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
+}
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// One line of the head. False where the exchange is to end.
+bool take_header(Transfer& transfer, std::string_view line) {
+  HttpHead& head = transfer.outcome.head;
+  transfer.header_bytes += line.size();
+  if (transfer.header_bytes > kMaxHeaderBytes) {
+    transfer.outcome.error =
+        Error{Errc::backend_error,
+              fmt::format("{}: the head of the answer is larger than {} bytes", transfer.shown, kMaxHeaderBytes)};
+    return false;
+  }
+  const std::size_t colon = line.find(':');
+  if (line.starts_with("HTTP/")) {
+    head = {};
+  } else if (colon != std::string_view::npos) {
+    std::string name(line.substr(0, colon));
+    std::transform(name.begin(), name.end(), name.begin(), lower);
+    head.headers[name] = trimmed(line.substr(colon + 1));
+  } else if (trimmed(line).empty()) {
+    long status = 0;
+    curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+    head.status = static_cast<int>(status);
+    if (status < 200 || !transfer.request.on_head) return true;
+    if (const Status accepted = transfer.request.on_head(head); !accepted) {
+      transfer.outcome.error = accepted.error();
+      return false;
+    }
+  }
+  return true;
+}
+
+std::size_t on_header(char* line, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   transfer.active = Clock::now();
   transfer.outcome.answered = true;
-  return size * count;
+  return take_header(transfer, {line, size * count}) ? size * count : 0;
 }
 
 std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* user) {
@@ -177,7 +221,7 @@ bool set_up(Transfer& transfer, const HttpUrl& url, const HttpOptions& options) 
   transfer.easy.reset(curl_easy_init());
   CURL* easy = transfer.easy.get();
   if (easy == nullptr) return false;
-  bool ok = add_header(transfer.headers, "Accept: application/json, application/x-ndjson, text/event-stream");
+  bool ok = add_header(transfer.headers, "Accept: " + transfer.request.accept);
   if (transfer.request.body) {
     ok = ok && add_header(transfer.headers, "Content-Type: application/json");
     ok = ok && add_header(transfer.headers, "Expect:");  // or libcurl waits a second for a permission few servers give
@@ -208,6 +252,11 @@ bool set_up(Transfer& transfer, const HttpUrl& url, const HttpOptions& options) 
   curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
   set_protocols(easy);
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  if (!transfer.request.range.empty()) curl_easy_setopt(easy, CURLOPT_RANGE, transfer.request.range.c_str());
+  if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+  if (!options.share_connections)
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   if (url.loopback) curl_easy_setopt(easy, CURLOPT_PROXY, "");  // the empty string switches the environment's off
   return ok;
 }
@@ -226,6 +275,7 @@ void conclude(Transfer& transfer, CURLcode code) {
   const char* reason = transfer.reason[0] != '\0' ? transfer.reason : curl_easy_strerror(code);
   outcome.error = Error{Errc::backend_error, fmt::format("{}: {}", transfer.shown, reason)};
   outcome.transient = is_transient(code);
+  outcome.untrusted = code == CURLE_PEER_FAILED_VERIFICATION;
 }
 
 }  // namespace
@@ -238,26 +288,75 @@ std::vector<std::string> HttpOptions::validate() const {
   return problems;
 }
 
-Result<HttpUrl> parse_http_url(std::string_view text) {
-  const std::unique_ptr<CURLU, UrlCloser> url(curl_url());
+namespace {
+
+// What `url` holds, and `text` for it. Credentials are taken out of `url`.
+Result<HttpUrl> describe_url(CURLU* url, std::string text) {
   HttpUrl parsed;
-  parsed.text = text;
-  if (!url) return fail(Errc::out_of_memory, "no memory to read a URL");
-  if (curl_url_set(url.get(), CURLUPART_URL, parsed.text.c_str(), 0) != CURLUE_OK) {
-    return fail(Errc::invalid_argument, "the server's address is not a URL such as http://127.0.0.1:8080");
-  }
-  const std::string scheme = url_part(url.get(), CURLUPART_SCHEME);
-  const std::string host = url_part(url.get(), CURLUPART_HOST);
+  parsed.text = std::move(text);
+  const std::string scheme = url_part(url, CURLUPART_SCHEME);
+  const std::string host = url_part(url, CURLUPART_HOST);
   if ((scheme != "http" && scheme != "https") || host.empty()) {
     return fail(Errc::invalid_argument, "the server's address is a URL of the kind {}; it must be http or https",
                 scheme);
   }
+  char* port = nullptr;
+  if (curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK || port == nullptr) {
+    return fail(Errc::invalid_argument, "the server's address has no port");
+  }
+  parsed.origin = fmt::format("{}://{}:{}", scheme, host, port);
+  curl_free(port);
+  std::transform(parsed.origin.begin(), parsed.origin.end(), parsed.origin.begin(), lower);
+  parsed.https = scheme == "https";
   parsed.loopback = names_this_machine(host);
   for (const CURLUPart hidden : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
-    curl_url_set(url.get(), hidden, nullptr, 0);
+    curl_url_set(url, hidden, nullptr, 0);
   }
-  parsed.shown = url_part(url.get(), CURLUPART_URL);
+  parsed.shown = url_part(url, CURLUPART_URL);
   return parsed;
+}
+
+}  // namespace
+
+Result<HttpUrl> parse_http_url(std::string_view text) {
+  const std::unique_ptr<CURLU, UrlCloser> url(curl_url());
+  std::string copy(text);
+  if (!url) return fail(Errc::out_of_memory, "no memory to read a URL");
+  if (curl_url_set(url.get(), CURLUPART_URL, copy.c_str(), 0) != CURLUE_OK) {
+    return fail(Errc::invalid_argument, "the server's address is not a URL such as http://127.0.0.1:8080");
+  }
+  return describe_url(url.get(), std::move(copy));
+}
+
+Result<HttpUrl> joined_url(const std::string& base, const std::string& location) {
+  const std::unique_ptr<CURLU, UrlCloser> url(curl_url());
+  if (!url) return fail(Errc::out_of_memory, "no memory to read a URL");
+  // A relative URL is taken from the one before.
+  if (curl_url_set(url.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK ||
+      curl_url_set(url.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK) {
+    return fail(Errc::invalid_argument, "the server sent an address that is not a URL");
+  }
+  std::string text = url_part(url.get(), CURLUPART_URL);
+  return describe_url(url.get(), std::move(text));
+}
+
+std::string escaped_path_part(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
+    if (plain) {
+      escaped += c;
+    } else {
+      escaped += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return escaped;
+}
+
+std::string_view HttpHead::header(std::string_view name) const {
+  const auto found = headers.find(name);
+  return found == headers.end() ? std::string_view() : std::string_view(found->second);
 }
 
 struct HttpSession::Impl {
@@ -336,7 +435,7 @@ Status HttpSession::start(std::size_t id, HttpRequest request) {
   auto transfer = std::make_unique<Transfer>(std::move(request));
   transfer->id = id;
   transfer->shown = url.shown;
-  transfer->max_response_bytes = impl_->options.max_response_bytes;
+  transfer->max_response_bytes = transfer->request.max_response_bytes.value_or(impl_->options.max_response_bytes);
   if (!set_up(*transfer, url, impl_->options) ||
       curl_multi_add_handle(impl_->multi.get(), transfer->easy.get()) != CURLM_OK) {
     return fail(Errc::internal, "{}: the request cannot be set up", url.shown);
