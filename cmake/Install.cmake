@@ -31,6 +31,14 @@ if(TARGET escribano)
   install(TARGETS escribano EXPORT escribano RUNTIME DESTINATION bin)
   install(PROGRAMS $<TARGET_FILE_DIR:escribano>/escribano-bridge DESTINATION bin) # a link, and it stays one
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/assets/demo-model ${CMAKE_SOURCE_DIR}/assets/samples DESTINATION share/escribano)
+  if(TARGET reference)
+    set(reference ${CMAKE_BINARY_DIR}/reference)
+    install(FILES ${reference}/escribano.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    # Where each shell looks under a prefix like /usr.
+    install(FILES ${reference}/escribano.bash DESTINATION share/bash-completion/completions RENAME escribano)
+    install(FILES ${reference}/_escribano DESTINATION share/zsh/site-functions)
+    install(FILES ${reference}/escribano.fish DESTINATION share/fish/vendor_completions.d)
+  endif()
 endif()
 
 install(EXPORT escribano NAMESPACE escribano:: FILE escribano-targets.cmake DESTINATION ${package_dir})

@@ -33,7 +33,9 @@ alone() { # command...
 
 check_files() { # prefix
   local file found
-  for file in bin/escribano bin/escribano-bridge share/escribano/demo-model/config.json; do
+  for file in bin/escribano bin/escribano-bridge share/escribano/demo-model/config.json share/man/man1/escribano.1 \
+    share/bash-completion/completions/escribano share/zsh/site-functions/_escribano \
+    share/fish/vendor_completions.d/escribano.fish; do
     [[ -e $1/$file ]] || give_up "$file was not installed"
   done
   # The build folder lies in the source tree, or not.
