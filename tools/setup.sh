@@ -3,7 +3,7 @@
 #
 #   build   what ./run needs (default)
 #   test    that and what ./test needs besides: a browser that opens the report
-#   ci      that and the linters, fuzzers and script checks of .ci/run
+#   ci      that and the linters, fuzzers and script checks of .ci/run, and what reads our manual page and completions
 #
 # Needs no input. Success leaves a stamp under build/ that names the package list, so the next call costs nothing. As an
 # ordinary user it calls sudo. With ESCRIBANO_NO_INSTALL=1 it installs nothing and only says what is missing.
@@ -21,10 +21,11 @@ debian_build="build-essential cmake ninja-build git ca-certificates npm:npm pkg-
   libspdlog-dev libfmt-dev libexpected-dev libcurl4-openssl-dev libgtest-dev libgmock-dev
   libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libsqlite3-dev ffmpeg:ffmpeg python3:python3"
 debian_test="chromium:chromium fonts-dejavu-core"
-debian_ci="clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev llvm-16 shellcheck:shellcheck"
+debian_ci="clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev llvm-16 shellcheck:shellcheck
+  zsh:zsh fish:fish mandoc:mandoc"
 brew_build="cmake ninja git:git npm:node pkg-config:pkgconf jpeg-turbo libpng webp xxhash openssl@3 nlohmann-json cli11 spdlog fmt
   tl-expected curl googletest ffmpeg sqlite python3:python3"
-brew_ci="llvm@16 shellcheck"
+brew_ci="llvm@16 shellcheck fish mandoc"
 
 case $what in
   build) debian=$debian_build brew=$brew_build ;;

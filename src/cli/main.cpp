@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -10,8 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/file.h"
-#include "cli/commands.h"
-#include "cli/help.h"
+#include "cli/app.h"
 #include "cli/openmp_wait.h"
 #include "cli/process_title.h"
 
@@ -41,24 +41,9 @@ int main(int original_argc, char** original_argv) {
   std::vector<char*> arguments = meant_arguments(original_argc, original_argv);
   const int argc = static_cast<int>(arguments.size());
   char** const argv = arguments.data();
-  CLI::App app("Turns screen recordings into structured descriptions and summaries, on this machine alone.",
-               "escribano");
-  app.set_version_flag("--version", "escribano " ESCRIBANO_VERSION);
-  app.formatter(escribano::cli::help_formatter());
-  app.footer("'escribano COMMAND --help' shows the options of a command and an example.");
   ExitCode exit_code = ExitCode::done;
-  const escribano::cli::Environment environment = escribano::cli::process_environment();
-  escribano::cli::add_process_command(app, environment, exit_code);
-  escribano::cli::add_report_command(app, environment, exit_code);
-  escribano::cli::add_list_command(app, environment, exit_code);
-  escribano::cli::add_show_command(app, environment, exit_code);
-  escribano::cli::add_search_command(app, environment, exit_code);
-  escribano::cli::add_describe_command(app, environment, exit_code);
-  escribano::cli::add_bridge_command(app, environment, exit_code);
-  escribano::cli::add_models_command(app, environment, exit_code);
-  escribano::cli::add_doctor_command(app, environment, exit_code);
-  escribano::cli::add_config_command(app, environment, exit_code);
-  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) command->group("Commands");
+  const std::unique_ptr<CLI::App> program = escribano::cli::make_app(escribano::cli::process_environment(), exit_code);
+  CLI::App& app = *program;
   // CLI11 says only that a command is missing, whatever was typed in its place.
   const auto named_first = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
   if (argc < 2 || (argv[1][0] != '-' && std::as_const(app).get_subcommands(named_first).empty())) {

@@ -11,6 +11,7 @@
 #include "base/unix_socket.h"
 #include "bridge/in_process_service.h"
 #include "cli/model_setup.h"
+#include "cli/own_program.h"
 #include "format/prompts.h"
 #include "intelligence/bridge_client.h"
 #include "intelligence/ollama_service.h"
@@ -93,10 +94,10 @@ Result<std::vector<std::string>> foreign_command(const Settings& settings, std::
   return command;
 }
 
-std::string own_program() {
-  std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  return error ? "escribano" : program.native();
+// How a bridge of ours is called.
+std::string bridge_program() {
+  const std::filesystem::path program = own_program();
+  return program.empty() ? "escribano" : program.native();
 }
 
 void add_engine_options(std::vector<std::string>& command, const VlmArguments& arguments) {
@@ -147,7 +148,7 @@ Result<ChosenService> make_bridge_service(const VlmArguments& arguments, const V
     return chosen;
   }
   // The first request is check enough, and --until-eof ends it with us, or with whoever uses it then.
-  options.command = {own_program(), "bridge", "--mode", "vlm", "--until-eof", "--no-self-check"};
+  options.command = {bridge_program(), "bridge", "--mode", "vlm", "--until-eof", "--no-self-check"};
   if (!settings.vlm_model.is_default() || !is_served(settings)) {
     ESCRIBANO_TRY(chosen.model, choose_bridge_model(arguments, use, settings, environment, options));
   }
@@ -244,7 +245,7 @@ Result<ChosenService> make_llm_service(const Settings& settings, const Environme
     if (const auto found = find_model(choice, settings.home, environment, [](const std::string&) {})) {
       chosen.model = found->files.name;
     }
-    options.command = {own_program(), "bridge", "--mode", "llm", "--until-eof"};
+    options.command = {bridge_program(), "bridge", "--mode", "llm", "--until-eof"};
     if (threads > 0) options.command.insert(options.command.end(), {"--threads", std::to_string(threads)});
     if (settings.verbose.value) options.command.emplace_back("--verbose");
   }

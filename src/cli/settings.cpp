@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "cli/own_program.h"
 
 namespace escribano::cli {
 namespace {
@@ -347,13 +348,7 @@ std::vector<SettingRow> Settings::rows() const {
 
 std::filesystem::path assets_folder(const Environment& environment) {
   if (const auto folder = environment("ESCRIBANO_ASSETS"); folder && !folder->empty()) return *folder;
-  std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error) {
-    std::filesystem::path installed = program.parent_path().parent_path() / "share" / "escribano";
-    if (std::filesystem::is_directory(installed, error)) return installed;
-  }
-  return ESCRIBANO_SOURCE_ASSETS;
+  return own_program().parent_path().parent_path() / "share" / "escribano";
 }
 
 std::filesystem::path self_check_picture(const Environment& environment) {

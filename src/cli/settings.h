@@ -100,7 +100,8 @@ struct Settings {
   std::filesystem::path embedding_cache() const { return home / "cache" / "embeddings"; }
 };
 
-// Where assets/ is: ESCRIBANO_ASSETS, beside the installed program, or in the source tree it was built from.
+// Where the files of assets/ are: ESCRIBANO_ASSETS, or ../share/escribano as seen from the program's folder. In a build folder
+// that is a link to the source tree.
 std::filesystem::path assets_folder(const Environment& environment);
 // The picture that shows whether a model works.
 std::filesystem::path self_check_picture(const Environment& environment);

@@ -50,7 +50,7 @@ ValueRange range_of(std::span<const std::byte> values, Limits limits) noexcept {
     const T magnitude = static_cast<T>(load<T>(values.data() + i) & magnitude_mask);
     largest = std::max(largest, magnitude);
   }
-  return {largest<limits.infinity, largest> limits.max_half};
+  return {.is_finite = largest<limits.infinity, .exceeds_half = largest> limits.max_half};
 }
 
 float load_float(Dtype from, const std::byte* at) noexcept {
