@@ -83,7 +83,10 @@ std::string list_of(const std::vector<const RemoteFile*>& models, const HubName&
   }
   std::ranges::sort(lines);
   lines.erase(std::ranges::unique(lines).begin(), lines.end());
-  return fmt::format("{}", fmt::join(lines, ""));
+  constexpr std::size_t kMaxLines = 40;
+  const std::size_t left_out = lines.size() - std::min(lines.size(), kMaxLines);
+  lines.resize(lines.size() - left_out);
+  return fmt::format("{}{}", fmt::join(lines, ""), left_out > 0 ? fmt::format("\n  and {} more", left_out) : "");
 }
 
 std::vector<const RemoteFile*> with_label(const std::vector<const RemoteFile*>& models, std::string_view quant) {
