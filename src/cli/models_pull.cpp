@@ -94,9 +94,11 @@ std::string summary(const hub::HubName& name, const hub::Pulled& pulled) {
                          printable(pulled.folder));
     case hub::Pulled::How::downloaded: break;
   }
-  std::string text = fmt::format("{} is in {}: commit {}, {} files, {}, {} of it downloaded now", hub::to_text(name),
-                                 printable(pulled.folder), commit, pulled.files, hub::shown_size(pulled.total_bytes),
-                                 hub::shown_size(pulled.fresh_bytes));
+  std::string text = fmt::format("{} is in {}: commit {}, {} files, {}", hub::to_text(name), printable(pulled.folder),
+                                 commit, pulled.files, hub::shown_size(pulled.total_bytes));
+  if (pulled.fresh_bytes < pulled.total_bytes) {
+    text += fmt::format(", {} of it downloaded now", hub::shown_size(pulled.fresh_bytes));
+  }
   if (!pulled.replaced.empty()) text += fmt::format("; it replaces {}", pulled.replaced);
   return text;
 }

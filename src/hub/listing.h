@@ -26,11 +26,11 @@ inline constexpr std::uint64_t kMaxFileBytes = 1ULL << 40;
 
 // The commit that {endpoint}/api/models/{repository}/revision/{revision} answers with: 40 to 64 lower-case hexadecimal digits.
 // Fails with protocol_error. Pure.
-Result<std::string> parse_commit(std::string_view json);
+Result<std::string> parse_commit(std::string_view text);
 
 // Appends the files on one page of {endpoint}/api/models/{repository}/tree/{commit}. Fails with protocol_error where it is no
 // such page or has a path that leads elsewhere (check_path), and with too_large beyond the limits above. Pure.
-Status append_listing(std::string_view json, std::vector<RemoteFile>& files);
+Status append_listing(std::string_view text, std::vector<RemoteFile>& files);
 
 // The URL with rel="next" in a Link header; empty where there is none. Pure.
 std::string next_link(std::string_view header);

@@ -51,12 +51,12 @@ class SegmentJournal {
   // Whether the hash of the complete file was found right.
   bool is_checked() const noexcept { return checked_; }
 
-  // Appends to a segment. Must not be more than is missing of it. Fails with io_error (disk full) and names the file.
-  Status write(std::size_t segment, std::string_view bytes);
+  // Appends to a segment, the one with that index. Must not be more than is missing of it. Fails with io_error (disk full) and names the file.
+  Status write(std::size_t index, std::string_view bytes);
   // A segment starts again.
   Status rewind(std::size_t segment);
-  // Everything starts again, in one segment where `whole`.
-  Status restart(bool whole);
+  // Everything starts again, in one segment where `in_one`.
+  Status restart(bool in_one);
   // Puts the data onto the disk and notes that it is right.
   Status set_checked();
   // Removes both files.
@@ -67,7 +67,7 @@ class SegmentJournal {
 
  private:
   SegmentJournal(std::filesystem::path data, std::filesystem::path journal, Content content);
-  Status start(bool whole, bool complete);
+  Status start(bool in_one, bool complete);
   Status note(std::size_t segment);
 
   std::filesystem::path data_path_;

@@ -77,13 +77,17 @@ Result<std::vector<PullFile>> checked(std::vector<PullFile> files) {
 
 std::string list_of(const std::vector<const RemoteFile*>& models, const HubName& name) {
   std::vector<std::string> lines;
+  lines.reserve(models.size());
   for (const RemoteFile* file : models) {
     lines.push_back(
         fmt::format("\n  {}:{} ({})", name.repository, quant_label(base_name(file->path)), shown_size(file->size)));
   }
   std::ranges::sort(lines);
   lines.erase(std::ranges::unique(lines).begin(), lines.end());
-  return fmt::format("{}", fmt::join(lines, ""));
+  constexpr std::size_t kMaxLines = 40;
+  const std::size_t left_out = lines.size() - std::min(lines.size(), kMaxLines);
+  lines.resize(lines.size() - left_out);
+  return fmt::format("{}{}", fmt::join(lines, ""), left_out > 0 ? fmt::format("\n  and {} more", left_out) : "");
 }
 
 std::vector<const RemoteFile*> with_label(const std::vector<const RemoteFile*>& models, std::string_view quant) {
@@ -134,7 +138,7 @@ Result<std::vector<PullFile>> select_gguf(const std::vector<const RemoteFile*>& 
 }  // namespace
 
 std::string quant_label(std::string_view file_name) {
-  const std::string stem = part_less_stem(file_name);
+  std::string stem = part_less_stem(file_name);
   static const std::regex label(
       "(?:^|[-._])((?:UD-)?(?:I?Q[0-9][0-9A-Z_]*|TQ[0-9][0-9A-Z_]*|MXFP4[0-9A-Z_]*|BF16|FP?16|FP?32))$",
       std::regex::icase);

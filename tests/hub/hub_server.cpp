@@ -16,6 +16,7 @@
 #include <thread>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -95,7 +96,8 @@ struct Listener {
   FileDescriptor socket;
   int port = 0;
 
-  Listener() : socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  Listener() : socket(::socket(AF_INET, SOCK_STREAM, 0)) {
+    ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -129,7 +131,7 @@ class Stream {
   bool write(std::string_view bytes) {
     while (!bytes.empty()) {
       const auto sent = ssl_ ? SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()))
-                             : static_cast<int>(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+                             : static_cast<int>(::send(fd_, bytes.data(), bytes.size(), 0));
       if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -181,12 +183,12 @@ struct HubServer::Impl {
   bool ranges = true;
   std::uint64_t rate = 0;
   Clock::time_point next_byte;
-  Fault fault;
   std::vector<Request> requests;
   std::map<std::string, int> counts;
   std::atomic<std::uint64_t> sent = 0;
 
   std::mutex fault_mutex;
+  Fault fault;
   std::stop_source stop;
   std::mutex connections_mutex;
   std::list<std::pair<FileDescriptor, std::jthread>> connections;
@@ -194,8 +196,9 @@ struct HubServer::Impl {
 
   void accept_on(const Listener& listener, bool to_files) {
     while (!stop.stop_requested()) {
-      FileDescriptor fd(::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      FileDescriptor fd(::accept(listener.socket.get(), nullptr, nullptr));
       if (!fd) continue;
+      ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
       const std::lock_guard lock(connections_mutex);
       if (stop.stop_requested()) return;
       const int number = fd.get();
@@ -239,14 +242,10 @@ struct HubServer::Impl {
       requests.push_back(request);
       reply = to_files ? file_reply(request, request.target.substr(6)) : hub_reply(request);
     }
-    Fault ask;
     {
-      const std::lock_guard lock(mutex);
-      ask = fault;
-    }
-    if (ask) {
       const std::lock_guard lock(fault_mutex);
-      if (auto other = ask(request, reply)) reply = *std::move(other);
+      auto other = fault ? fault(request, reply) : std::nullopt;
+      if (other) reply = *std::move(other);
     }
     return send(stream, reply);
   }
@@ -401,7 +400,7 @@ void HubServer::set_bytes_per_second(std::uint64_t rate) {
   impl_->rate = rate;
 }
 void HubServer::set_fault(Fault fault) {
-  const std::lock_guard lock(impl_->mutex);
+  const std::lock_guard lock(impl_->fault_mutex);
   impl_->fault = std::move(fault);
 }
 

@@ -55,7 +55,8 @@ class HubServer {
     bool endless = false;  // the body again and again
     bool silent = false;   // nothing at all, until the client gives up
   };
-  // Asked first about each request; nullopt: as if nobody had asked. Called on many threads, one at a time. The reply that
+  // Asked first about each request; nullopt: as if nobody had asked. Called on many threads, one at a time, perhaps
+  // after the client has gone: what it refers to must live as long as the server. The reply that
   // would have been sent is passed along.
   using Fault = std::function<std::optional<Reply>(const Request& request, const Reply& ordinary)>;
   void set_fault(Fault fault);

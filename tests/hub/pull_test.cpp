@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
+#include <memory>
 #include <random>
 #include <set>
 
@@ -223,9 +224,9 @@ TEST_F(PullTest, AListingOfSeveralPagesIsReadToItsEnd) {
 
 TEST_F(PullTest, AServerThatIgnoresRangesIsReadFromTheBeginning) {
   server.ignore_ranges();
-  std::atomic<int> broken = 0;
-  spoil_files([&](const Request&, Reply& reply) {
-    if (reply.body.size() < 400'000 || ++broken > 2) return;
+  const auto broken = std::make_shared<std::atomic<int>>(0);
+  spoil_files([broken](const Request&, Reply& reply) {
+    if (reply.body.size() < 400'000 || ++*broken > 2) return;
     reply.length = static_cast<std::int64_t>(reply.body.size());
     reply.body.resize(100'000);
     reply.close = true;
@@ -237,7 +238,7 @@ TEST_F(PullTest, AServerThatIgnoresRangesIsReadFromTheBeginning) {
 TEST_F(PullTest, AServerThatPromisesAnotherLengthIsRefused) {
   for (const int difference : {-1, 1, 1'000'000}) {
     server.ignore_ranges();
-    spoil_files([&](const Request&, Reply& reply) {
+    spoil_files([difference](const Request&, Reply& reply) {
       reply.length = static_cast<std::int64_t>(reply.body.size()) + difference;
     });
     const Error error = failure();
@@ -401,7 +402,8 @@ TEST_F(PullTest, RefusalsSayWhatToDo) {
         Case{429, "", Errc::overloaded, "too often"}, Case{500, "", Errc::backend_error, "status 500"},
         Case{418, "", Errc::backend_error, "status 418"}}) {
     options.hub.token = c.token;
-    server.set_fault([&](const Request&, const Reply&) { return Reply{.status = c.status, .body = "<html>"}; });
+    server.set_fault(
+        [status = c.status](const Request&, const Reply&) { return Reply{.status = status, .body = "<html>"}; });
     const Error error = failure();
     EXPECT_EQ(error.code, c.code) << c.status;
     EXPECT_THAT(error.message, HasSubstr(c.message));
@@ -419,15 +421,15 @@ TEST_F(PullTest, GatedFilesOfAListedModelAreARefusalToo) {
 }
 
 TEST_F(PullTest, FailuresThatPassAreTriedAgain) {
-  std::atomic<int> spoiled = 0;
-  server.set_fault([&](const Request& request, const Reply&) -> std::optional<Reply> {
+  const auto spoiled = std::make_shared<std::atomic<int>>(0);
+  server.set_fault([spoiled](const Request& request, const Reply&) -> std::optional<Reply> {
     if (request.number > 1) return std::nullopt;
     const int status[] = {503, 429};
-    ++spoiled;
+    ++*spoiled;
     return Reply{.status = status[request.number], .body = "later"};
   });
   pull_well();
-  EXPECT_GT(spoiled, 20);
+  EXPECT_GT(*spoiled, 20);
   expect_whole();
 }
 
@@ -443,7 +445,7 @@ TEST_F(PullTest, AServerIsLeftAloneForAsLongAsItAsks) {
 
 TEST_F(PullTest, AServerThatAsksForTooMuchPatienceIsGivenUp) {
   for (const char* seconds : {"86400", "99999999999999999999"}) {
-    server.set_fault([&](const Request&, const Reply&) {
+    server.set_fault([seconds](const Request&, const Reply&) {
       return Reply{.status = 429, .headers = {{"Retry-After", seconds}}};
     });
     const Error error = failure();
@@ -460,9 +462,9 @@ TEST_F(PullTest, AServerThatFallsSilentIsTriedAgainAndGivenUp) {
 }
 
 TEST_F(PullTest, AnAddressThatHasExpiredIsAskedForAnew) {
-  std::atomic<int> expired = 0;
-  spoil_files([&](const Request&, Reply& reply) {
-    if (expired++ == 5) reply = {.status = 403, .body = "expired"};
+  const auto expired = std::make_shared<std::atomic<int>>(0);
+  spoil_files([expired](const Request&, Reply& reply) {
+    if ((*expired)++ == 5) reply = {.status = 403, .body = "expired"};
   });
   pull_well();
   expect_whole();
