@@ -62,18 +62,25 @@ function(_escribano_llama_pinned prefix_out source_out)
   set(options -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DBUILD_SHARED_LIBS=OFF
       -DLLAMA_BUILD_MTMD=ON -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_SUBPROCESS=OFF -DMTMD_VIDEO=OFF
-      -DGGML_OPENMP=ON -DGGML_NATIVE=ON -DGGML_CCACHE=OFF
+      -DGGML_OPENMP=ON -DGGML_NATIVE=${ESCRIBANO_NATIVE} -DGGML_CCACHE=OFF
       -DGGML_CUDA=${ESCRIBANO_CUDA} -DGGML_VULKAN=${ESCRIBANO_VULKAN} -DGGML_METAL=${ESCRIBANO_METAL})
   # OpenMP where the compiler has it: ggml's own threads spin without end at every barrier, which hurts on a machine that
   # is busy with something else (a screen recorder, say); libgomp's go to sleep (docs/performance.md).
   if(CMAKE_CUDA_ARCHITECTURES)
     list(APPEND options -DCMAKE_CUDA_ARCHITECTURES=${CMAKE_CUDA_ARCHITECTURES})
   endif()
-  _escribano_llama_cpu_features(cpu)
+  set(source ${cache}/llama.cpp-${LLAMA_VERSION}-src)
+  if(ESCRIBANO_NATIVE)
+    _escribano_llama_cpu_features(cpu)
+  else()
+    set(cpu ${CMAKE_SYSTEM_PROCESSOR})
+    # It goes to other machines: its messages name no folder of this one.
+    list(APPEND options "-DCMAKE_C_FLAGS=$ENV{CFLAGS} -ffile-prefix-map=${source}=llama.cpp"
+         "-DCMAKE_CXX_FLAGS=$ENV{CXXFLAGS} -ffile-prefix-map=${source}=llama.cpp")
+  endif()
   # Recipe number: raise it when this function builds something else from the same inputs.
   string(SHA256 key "recipe 3|${LLAMA_COMMIT}|${LLAMA_PACKAGE_SHA512}|${options}|${cpu}|${CMAKE_SYSTEM_NAME}")
   string(SUBSTRING ${key} 0 16 key)
-  set(source ${cache}/llama.cpp-${LLAMA_VERSION}-src)
   set(prefix ${cache}/llama.cpp-${LLAMA_VERSION}-${key})
   file(MAKE_DIRECTORY ${cache})
   # Two configures at once: the second waits, and then finds the result of the first.
