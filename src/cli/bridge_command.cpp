@@ -145,16 +145,10 @@ Result<bridge::LoadedModel> BridgeProcess::load(const std::string& name) const {
   const auto begin = std::chrono::steady_clock::now();
   ESCRIBANO_TRY(const ChosenModel model, find_model(choice, settings_.home, environment_,
                                                     [](const std::string& line) { log::warn("{}", line); }));
-  const DaemonSetup setup = {
-      .text_only = text_only,
-      .batch_size = settings_.vlm_batch_size.value,
-      .max_tokens = settings_.vlm_max_tokens.value,
-      .max_image_tokens = arguments_.max_image_tokens,
-      .threads = arguments_.threads,
-      .kernels = settings_.kernels.value,
-      .drafts = settings_.drafts.value,
-      .reuse = reuse_setup(settings_),
-  };
+  DaemonSetup setup = daemon_setup(settings_);
+  setup.text_only = text_only;
+  setup.max_image_tokens = arguments_.max_image_tokens;
+  setup.threads = arguments_.threads;
   ESCRIBANO_TRY(std::unique_ptr<engine::Engine> engine, start_daemon_engine(model, setup));
   log::info("{} loaded in {:.1f} s: {} sequences of {} tokens", model.files.name,
             std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), engine->slots(),

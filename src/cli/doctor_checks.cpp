@@ -24,17 +24,7 @@ namespace {
 
 constexpr std::uint64_t kGiB = 1ULL << 30;
 constexpr std::uint64_t kLittleMemory = 4 * kGiB;
-// What a model takes beside its weights: compute buffers, and pictures on their way.
-constexpr std::uint64_t kWorkingMemory = 700ULL << 20;
-// Tokens that the context of a daemon has for each frame of a batch, roughly (cli/model_setup.cpp).
-constexpr std::uint64_t kContextTokens = 3072;
 constexpr std::string_view kDefaultModelFolder = "models/mlx-community/Qwen3-VL-2B-Instruct-bf16";
-
-// What the model takes when it works: weights, keys and values of the context (16 bit), and the rest.
-std::uint64_t memory_estimate(const ModelInfo& info, int batch_size) {
-  const std::uint64_t token_bytes = std::uint64_t{2} * 2 * info.n_layer * info.n_head_kv * info.head_size;
-  return info.file_bytes + kWorkingMemory + token_bytes * kContextTokens * static_cast<std::uint64_t>(batch_size);
-}
 
 // Whether files can be made in `folder`, which may not be there yet. Says what is in the way.
 Status can_write_into(const std::filesystem::path& folder) {
@@ -85,13 +75,13 @@ Check check_model(std::string_view check, const Setting<std::string>& name, cons
                                      "(docs/models.md)",
                                      printable(settings.home / kDefaultModelFolder)));
   }
-  const std::uint64_t needed = memory_estimate(model->info, settings.vlm_batch_size.value);
-  const std::optional<Memory> memory = read_memory();
-  if (memory && needed > memory->available_bytes.value_or(memory->total_bytes)) {
+  const std::uint64_t needed = daemon_memory(model->info, daemon_setup(settings)).total_bytes();
+  const std::optional<std::uint64_t> usable = engine_memory(settings.memory_limit_mb.value);
+  if (usable && needed > *usable) {
     return check_warning(
         check,
         fmt::format("{}; it needs about {} of memory, and there are {}", model_sentence(*model), human_bytes(needed),
-                    human_bytes(memory->available_bytes.value_or(memory->total_bytes))),
+                    human_bytes(*usable)),
         "close other programs, lower ESCRIBANO_VLM_BATCH_SIZE, or choose a smaller or quantised model");
   }
   return check_ok(check, model_sentence(*model));
@@ -109,7 +99,7 @@ Check check_machine() {
   if (!memory) return check_ok("machine", std::move(found));
   found += fmt::format("; {} of memory", human_bytes(memory->total_bytes));
   if (memory->available_bytes) found += fmt::format(", {} available", human_bytes(*memory->available_bytes));
-  if (memory->available_bytes.value_or(memory->total_bytes) < kLittleMemory) {
+  if (memory->usable_bytes() < kLittleMemory) {
     return check_warning("machine", std::move(found),
                          "that is little for a model of 2 billion weights: close other programs, or choose a "
                          "quantised one");

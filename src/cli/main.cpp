@@ -3,8 +3,9 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <fmt/core.h>
@@ -31,6 +32,26 @@ std::vector<char*> meant_arguments(int argc, char** argv) {
   return arguments;
 }
 
+// What is wrong with the command that was typed, and with the command of a command; empty if nothing is. CLI11 says only
+// that one is missing, whatever was typed in its place.
+std::string command_problem(const CLI::App& app, std::span<char* const> arguments) {
+  const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+  if (commands.empty() || (!arguments.empty() && arguments[0][0] == '-')) return {};
+  std::string names;
+  for (const CLI::App* command : commands) {
+    if (!arguments.empty() && command->get_name() == arguments[0])
+      return command_problem(*command, arguments.subspan(1));
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  // The program's own commands are many, and listed by its help.
+  const bool nested = app.get_parent() != nullptr;
+  const std::string what = !arguments.empty()
+                               ? fmt::format("there is no command '{}'", escribano::printable(arguments[0]))
+                           : nested ? "which command? " + names
+                                    : "which command?";
+  return fmt::format("{}\nTry 'escribano {}--help'", what, nested ? app.get_name() + " " : "");
+}
+
 }  // namespace
 
 int main(int original_argc, char** original_argv) {
@@ -44,11 +65,8 @@ int main(int original_argc, char** original_argv) {
   ExitCode exit_code = ExitCode::done;
   const std::unique_ptr<CLI::App> program = escribano::cli::make_app(escribano::cli::process_environment(), exit_code);
   CLI::App& app = *program;
-  // CLI11 says only that a command is missing, whatever was typed in its place.
-  const auto named_first = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
-  if (argc < 2 || (argv[1][0] != '-' && std::as_const(app).get_subcommands(named_first).empty())) {
-    fmt::print(stderr, "escribano: {}\nTry 'escribano --help'.\n",
-               argc < 2 ? "which command?" : fmt::format("there is no command '{}'", escribano::printable(argv[1])));
+  if (const std::string problem = command_problem(app, std::span(arguments).subspan(1)); !problem.empty()) {
+    fmt::print(stderr, "escribano: {}.\n", problem);
     return static_cast<int>(ExitCode::usage);
   }
   try {

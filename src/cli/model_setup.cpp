@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
+#include "cli/memory.h"
 #include "cli/terminal.h"
 #include "engine/llama/llama_backend.h"
 #include "engine/llama/llama_system.h"
 #include "image/hash.h"
-#include "models/resolve.h"
 
 namespace escribano::cli {
 namespace {
@@ -82,12 +85,78 @@ Result<std::string> embedding_identity(const engine::LlamaOptions& llama) {
                      fmt::join(system.gpus, ","), llama.kernels, llama.max_image_tokens);
 }
 
-Status apply(const ReuseSetup& reuse, const engine::LlamaOptions& llama, engine::EngineOptions& options) {
+void keep(const ReuseSetup& reuse, engine::EngineOptions& options) {
   if (reuse.kind != ReuseKind::all) options.answer_cache_bytes = 0;
   if (reuse.kind == ReuseKind::none) options.embedding_cache_bytes = 0;
-  if (reuse.kind == ReuseKind::none || reuse.folder.empty() || llama.projector.empty()) return {};
-  ESCRIBANO_TRY(std::string identity, embedding_identity(llama));
-  options.embedding_folder = {.path = reuse.folder, .identity = std::move(identity), .limit_bytes = reuse.folder_bytes};
+}
+
+engine::ModelSizes sizes_of(const ModelInfo& info) {
+  return {
+      .weights_bytes = info.file_bytes - info.projector_bytes,
+      .projector_bytes = info.projector_bytes,
+      .n_layer = info.n_layer,
+      .n_embd = info.n_embd,
+      .n_ff = info.n_ff,
+      .n_head_kv = info.n_head_kv,
+      .head_size = info.head_size,
+      .vocab_size = info.vocab_size,
+      .deepstack_count = info.deepstack_count,
+      .vision_width = info.vision_width,
+      .vision_ff = info.vision_ff,
+      .vision_heads = info.vision_heads,
+      .patch_px = info.patch_size,
+      .merge = info.merge_size,
+  };
+}
+
+// How an engine is to be made.
+struct EnginePlan {
+  engine::LlamaOptions llama;
+  engine::EngineOptions options;
+  std::optional<std::uint64_t> frames;  // no more than these come
+};
+
+engine::MemoryUse use_of(const EnginePlan& plan) {
+  engine::MemoryUse use = {.shape = {.slots = plan.llama.slots, .context_tokens = plan.llama.context_tokens},
+                           .frames = plan.frames};
+  if (plan.options.text_only) return use;
+  use.image_tokens = plan.llama.max_image_tokens;
+  use.cache_bytes = plan.options.embedding_cache_bytes + plan.options.answer_cache_bytes;
+  return use;
+}
+
+// Cuts the slots down to what there is memory for.
+Status fit(const ChosenModel& model, int limit_mb, const std::function<void(const std::string&)>& say,
+           EnginePlan& plan) {
+  const std::optional<std::uint64_t> available = engine_memory(limit_mb);
+  if (!available) return {};
+  const engine::ModelSizes sizes = sizes_of(model.info);
+  engine::MemoryUse use = use_of(plan);
+  const engine::MemoryNeed wanted = engine::memory_need(sizes, use);
+  const std::optional<int> slots = engine::slots_that_fit(sizes, use, *available);
+  if (!slots) {
+    use.shape.slots = 1;
+    const engine::MemoryNeed least = engine::memory_need(sizes, use);
+    return fail(
+        Errc::out_of_memory,
+        "{} needs {} of memory ({}) for one frame at a time, and {} can be had{}; choose a quantised or smaller "
+        "model, or lower --max-tokens or --max-image-tokens",
+        model.files.name, human_bytes(least.total_bytes()), parts_of(least), human_bytes(*available),
+        limit_mb > 0 ? " (ESCRIBANO_MEMORY_LIMIT_MB)" : "");
+  }
+  if (*slots < use.shape.slots) {
+    use.shape.slots = *slots;
+    say(fmt::format("{} at once in place of {}, which {} would need {} of memory for; {} can be had", *slots,
+                    plan.llama.slots, model.files.name, human_bytes(wanted.total_bytes()), human_bytes(*available)));
+    plan.llama.slots = plan.options.slots = *slots;
+  }
+  const engine::ShapeLimits limits = engine::limits_that_fit(sizes, use,
+                                                             {.normal = use.shape,
+                                                              .max_context_tokens = plan.options.max_context_tokens,
+                                                              .max_total_tokens = plan.options.max_total_tokens},
+                                                             *available);
+  plan.options.max_context_tokens = limits.max_context_tokens;
+  plan.options.max_total_tokens = limits.max_total_tokens;
   return {};
 }
 
@@ -101,6 +170,47 @@ Error with_advice(Error error, const std::string& name) {
   return error;
 }
 
+// Without the files.
+EnginePlan daemon_plan(const ModelInfo& info, const DaemonSetup& setup) {
+  EnginePlan plan;
+  engine::LlamaOptions& llama = plan.llama;
+  engine::EngineOptions& options = plan.options;
+  llama.threads = setup.threads;
+  llama.kernels = setup.kernels;
+  options.text_only = setup.text_only;
+  if (!setup.drafts) options.draft_tokens = 0;
+  int context = kTextContextTokens;
+  if (setup.text_only) {
+    llama.slots = 1;
+  } else {
+    options.pixel_rule = pixel_rule(info, setup.max_image_tokens);
+    llama.max_image_tokens = max_image_tokens(options.pixel_rule);
+    llama.slots = setup.batch_size;
+    const int frame_budget = std::max(1, setup.max_tokens / setup.batch_size);
+    context = std::min(llama.max_image_tokens, kOrdinaryImageTokens) + kInstructionTokens + 2 * frame_budget;
+    keep(setup.reuse, options);
+  }
+  if (info.max_frames_per_prompt) options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
+  const int limit =
+      std::min(static_cast<int>(info.n_ctx_train > 0 ? info.n_ctx_train : kMaxContextTokens), kMaxContextTokens);
+  llama.context_tokens = std::min(rounded_up(context, 256), limit);
+  options.slots = llama.slots;
+  options.context_tokens = llama.context_tokens;
+  options.max_context_tokens = limit;
+  options.max_total_tokens = std::max(llama.slots * llama.context_tokens, limit);
+  return plan;
+}
+
+Result<std::unique_ptr<engine::Engine>> load(EnginePlan& plan, const ReuseSetup& reuse) {
+  if (reuse.kind != ReuseKind::none && !reuse.folder.empty() && !plan.llama.projector.empty()) {
+    ESCRIBANO_TRY(std::string identity, embedding_identity(plan.llama));
+    plan.options.embedding_folder = {
+        .path = reuse.folder, .identity = std::move(identity), .limit_bytes = reuse.folder_bytes};
+  }
+  ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(plan.llama));
+  return engine::Engine::start(std::move(backend), plan.options);
+}
+
 }  // namespace
 
 std::filesystem::path huggingface_cache(const Environment& environment) {
@@ -112,13 +222,18 @@ std::filesystem::path huggingface_cache(const Environment& environment) {
   return {};
 }
 
-Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
-                               const Environment& environment, const std::function<void(const std::string&)>& say) {
+ResolveOptions model_places(const std::filesystem::path& home, const Environment& environment) {
   ResolveOptions options;
   options.home = home;
   options.demo_folder = assets_folder(environment) / "demo-model";
-  options.projector = choice.projector;
   options.hf_hub = huggingface_cache(environment);
+  return options;
+}
+
+Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
+                               const Environment& environment, const std::function<void(const std::string&)>& say) {
+  ResolveOptions options = model_places(home, environment);
+  options.projector = choice.projector;
   options.progress = [bar = ImportBar()](const ImportProgress& progress) mutable { return bar.show(progress); };
   auto files = resolve_model(choice.name, options);
   if (!files && files.error().code == Errc::not_found && choice.or_demo) {
@@ -150,22 +265,35 @@ ReuseSetup reuse_setup(const Settings& settings) {
   return reuse;
 }
 
+DaemonSetup daemon_setup(const Settings& settings) {
+  return {.batch_size = settings.vlm_batch_size.value,
+          .max_tokens = settings.vlm_max_tokens.value,
+          .kernels = settings.kernels.value,
+          .drafts = settings.drafts.value,
+          .memory_limit_mb = settings.memory_limit_mb.value,
+          .reuse = reuse_setup(settings)};
+}
+
 Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup) {
   const ModelInfo& info = model.info;
   const PixelRule rule = pixel_rule(info, setup.max_image_tokens);
   const int image_tokens = max_image_tokens(rule);
 
-  engine::EngineOptions options = {.pixel_rule = rule};
+  EnginePlan plan;
+  engine::EngineOptions& options = plan.options;
+  options.pixel_rule = rule;
   if (!setup.drafts) options.draft_tokens = 0;
   if (info.max_frames_per_prompt) {
     options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
   }
 
-  engine::LlamaOptions llama = {.model = model.files.model, .projector = model.files.projector};
+  engine::LlamaOptions& llama = plan.llama;
+  llama.model = model.files.model;
+  llama.projector = model.files.projector;
   llama.threads = setup.threads;
   llama.kernels = setup.kernels;
   llama.max_image_tokens = image_tokens;
-  ESCRIBANO_CHECK(apply(setup.reuse, llama, options));
+  plan.frames = static_cast<std::uint64_t>(setup.frames);
   // A token has at least one byte, and two on average even in dense code; the rest of the turn is a few marks.
   const int prompt_tokens = setup.prompt_bytes / 2 + 64;
   // Twice the budget: a truncated answer is given that much room once.
@@ -189,40 +317,32 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   options.context_tokens = llama.context_tokens;
   options.max_context_tokens = static_cast<int>(info.n_ctx_train);
   options.max_total_tokens = 0;  // the context was measured for this one request and stays as it is
-  ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(llama));
-  return engine::Engine::start(std::move(backend), options);
+  keep(setup.reuse, options);
+  ESCRIBANO_CHECK(fit(model, setup.memory_limit_mb, tell, plan));
+  return load(plan, setup.reuse);
 }
 
 Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& model, const DaemonSetup& setup) {
-  const ModelInfo& info = model.info;
-  engine::LlamaOptions llama = {.model = model.files.model};
-  llama.threads = setup.threads;
-  llama.kernels = setup.kernels;
-  engine::EngineOptions options;
-  options.text_only = setup.text_only;
-  if (!setup.drafts) options.draft_tokens = 0;
-  int context = kTextContextTokens;
-  if (setup.text_only) {
-    llama.slots = 1;
-  } else {
-    options.pixel_rule = pixel_rule(info, setup.max_image_tokens);
-    llama.projector = model.files.projector;
-    llama.max_image_tokens = max_image_tokens(options.pixel_rule);
-    ESCRIBANO_CHECK(apply(setup.reuse, llama, options));
-    llama.slots = setup.batch_size;
-    const int frame_budget = std::max(1, setup.max_tokens / setup.batch_size);
-    context = std::min(llama.max_image_tokens, kOrdinaryImageTokens) + kInstructionTokens + 2 * frame_budget;
-  }
-  if (info.max_frames_per_prompt) options.max_frames_per_prompt = static_cast<int>(*info.max_frames_per_prompt);
-  const int limit =
-      std::min(static_cast<int>(info.n_ctx_train > 0 ? info.n_ctx_train : kMaxContextTokens), kMaxContextTokens);
-  llama.context_tokens = std::min(rounded_up(context, 256), limit);
-  options.slots = llama.slots;
-  options.context_tokens = llama.context_tokens;
-  options.max_context_tokens = limit;
-  options.max_total_tokens = std::max(llama.slots * llama.context_tokens, limit);
-  ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(llama));
-  return engine::Engine::start(std::move(backend), options);
+  EnginePlan plan = daemon_plan(model.info, setup);
+  plan.llama.model = model.files.model;
+  if (!setup.text_only) plan.llama.projector = model.files.projector;
+  const auto say = [](const std::string& line) { log::warn("{}", line); };
+  ESCRIBANO_CHECK(fit(model, setup.memory_limit_mb, say, plan));
+  return load(plan, setup.reuse);
+}
+
+engine::MemoryNeed daemon_memory(const ModelInfo& info, const DaemonSetup& setup) {
+  return engine::memory_need(sizes_of(info), use_of(daemon_plan(info, setup)));
+}
+
+std::optional<int> daemon_slots(const ModelInfo& info, const DaemonSetup& setup, std::uint64_t available_bytes) {
+  return engine::slots_that_fit(sizes_of(info), use_of(daemon_plan(info, setup)), available_bytes);
+}
+
+std::string parts_of(const engine::MemoryNeed& need) {
+  return fmt::format("weights {}, context {}, compute {}, caches {}, program {}", human_bytes(need.weights_bytes),
+                     human_bytes(need.context_bytes), human_bytes(need.compute_bytes), human_bytes(need.cache_bytes),
+                     human_bytes(need.program_bytes));
 }
 
 }  // namespace escribano::cli

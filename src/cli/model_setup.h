@@ -4,12 +4,15 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
 #include "cli/settings.h"
 #include "engine/engine.h"
+#include "engine/plan/memory_need.h"
 #include "models/model_files.h"
+#include "models/resolve.h"
 
 namespace escribano::cli {
 
@@ -23,6 +26,9 @@ struct ChosenModel {
 // demo model, and a line on standard error says so. `projector` (--mmproj) may be empty.
 Result<ChosenModel> choose_model(const Settings& settings, const Environment& environment,
                                  const std::filesystem::path& projector);
+
+// Where models lie on this machine.
+ResolveOptions model_places(const std::filesystem::path& home, const Environment& environment);
 
 // What a model is to be found for.
 struct ModelChoice {
@@ -60,10 +66,14 @@ struct EngineSetup {
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
   bool drafts = true;        // draft tokens from the texts of other frames
+  int memory_limit_mb = 0;   // 0: what the machine has
   ReuseSetup reuse;
 };
 
 // Loads the model with slots and a context that fit such a request, and no other. Blocks.
+//
+// Both loaders look at the memory first (engine_memory()): with too little for all slots they take fewer, which changes no
+// text, and say so in a line; with too little for one they fail with out_of_memory and the numbers.
 Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup);
 
 struct DaemonSetup {
@@ -74,11 +84,20 @@ struct DaemonSetup {
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
   bool drafts = true;        // draft tokens from the texts of other frames
+  int memory_limit_mb = 0;   // 0: what the machine has
   ReuseSetup reuse;
 };
+DaemonSetup daemon_setup(const Settings& settings);
 
-// Loads the model for requests that are not known yet: a shape for ordinary frames, which grows for what needs more.
-// Blocks.
+// Loads the model for requests that are not known yet: a shape for ordinary frames, which grows for what needs more, as far
+// as the memory suffices. Blocks.
 Result<std::unique_ptr<engine::Engine>> start_daemon_engine(const ChosenModel& model, const DaemonSetup& setup);
+
+// What a daemon set up like that takes. Pure.
+engine::MemoryNeed daemon_memory(const ModelInfo& info, const DaemonSetup& setup);
+// How many sequences it can have at once in so much memory; nullopt: not even one. Pure.
+std::optional<int> daemon_slots(const ModelInfo& info, const DaemonSetup& setup, std::uint64_t available_bytes);
+// "weights 4.0 GiB, context 1.2 GiB, ...". Pure.
+std::string parts_of(const engine::MemoryNeed& need);
 
 }  // namespace escribano::cli

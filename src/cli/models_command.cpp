@@ -68,6 +68,8 @@ void add_models_command(CLI::App& app, const Environment& environment, ExitCode&
   CLI::App* models = app.add_subcommand("models", "Models: where they are, and what it takes to run them");
   models->require_subcommand(1);
   models->footer("'escribano models COMMAND --help' shows the options of each.");
+  add_models_list(*models, environment, exit_code);
+  add_models_check(*models, environment, exit_code);
   add_models_path(*models, environment, exit_code);
   add_models_import(*models, environment, exit_code);
   add_models_pull(*models, environment, exit_code);

@@ -10,6 +10,8 @@
 namespace escribano::cli {
 
 // Each adds one subcommand to `models`, as those of commands.h do to the program.
+void add_models_list(CLI::App& models, const Environment& environment, ExitCode& exit_code);
+void add_models_check(CLI::App& models, const Environment& environment, ExitCode& exit_code);
 void add_models_path(CLI::App& models, const Environment& environment, ExitCode& exit_code);
 void add_models_import(CLI::App& models, const Environment& environment, ExitCode& exit_code);
 void add_models_pull(CLI::App& models, const Environment& environment, ExitCode& exit_code);

@@ -19,6 +19,7 @@ constexpr int kMaxTokens = 1'000'000;
 constexpr int kMaxTimeout_ms = 3'600'000;
 constexpr int kMaxLogBytes = 1 << 30;
 constexpr int kMaxCache_mb = 1 << 20;
+constexpr int kMaxMemory_mb = 1 << 24;
 constexpr int kMaxAttempts = 100;
 constexpr double kDay_s = 86'400;
 
@@ -251,6 +252,7 @@ Status visit(Visitor& visitor, AnySettings& settings) {
   ESCRIBANO_CHECK(visitor.text(settings.bridge_script, "ESCRIBANO_BRIDGE_SCRIPT", "a path"));
   ESCRIBANO_CHECK(visitor.choice(settings.reuse, "ESCRIBANO_REUSE", std::span<const Choice<ReuseKind>>(kReuseKinds)));
   ESCRIBANO_CHECK(visitor.number(settings.embedding_cache_mb, "ESCRIBANO_EMBEDDING_CACHE_MB", 0, kMaxCache_mb));
+  ESCRIBANO_CHECK(visitor.number(settings.memory_limit_mb, "ESCRIBANO_MEMORY_LIMIT_MB", 0, kMaxMemory_mb));
   ESCRIBANO_CHECK(visitor.real(settings.sample_interval, "ESCRIBANO_SAMPLE_INTERVAL", 0.1, kDay_s));
   ESCRIBANO_CHECK(visitor.real(settings.sample_gap_threshold, "ESCRIBANO_SAMPLE_GAP_THRESHOLD", 0.1, kDay_s));
   ESCRIBANO_CHECK(visitor.real(settings.sample_gap_fill, "ESCRIBANO_SAMPLE_GAP_FILL", 0.1, kDay_s));

@@ -75,6 +75,7 @@ struct Settings {
   Setting<std::string> bridge_script;                 // ESCRIBANO_BRIDGE_SCRIPT
   Setting<ReuseKind> reuse{.value = ReuseKind::all};  // ESCRIBANO_REUSE
   Setting<int> embedding_cache_mb{.value = 1024};     // ESCRIBANO_EMBEDDING_CACHE_MB, MiB on the disk; 0: none
+  Setting<int> memory_limit_mb;                       // ESCRIBANO_MEMORY_LIMIT_MB, MiB; 0: what the machine has
   Setting<bool> kernels{.value = true};               // ESCRIBANO_KERNELS
   Setting<bool> verbose;                              // ESCRIBANO_VERBOSE
 

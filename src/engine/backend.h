@@ -67,6 +67,18 @@ struct ChatTurn {
 inline constexpr int kMaxSlotRows = 48;
 inline constexpr int kMaxStepRows = 64;
 
+// Rows of one forward pass. Bounds the compute buffers; a longer prompt goes through in pieces of this size, cut at the
+// same places however the frame is batched.
+inline constexpr int kUbatchTokens = 512;
+
+// Up to so many tokens an image, attention in the vision tower is written out, which is exact and takes memory with the
+// square of their number (llama/llama_backend.cpp).
+inline constexpr int kExactAttentionTokens = 512;
+
+// Pictures that may be loaded ahead of the vision tower: enough that it never waits, few enough that memory stays flat. A
+// prompt without pictures counts as one, so that it gets its place in the queue by the same rule.
+inline constexpr int kImagesAhead = 8;
+
 // One token to decode in one slot.
 struct DecodeRow {
   int slot = 0;

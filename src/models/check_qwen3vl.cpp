@@ -18,11 +18,11 @@ constexpr std::uint32_t max_layers = 512;  // LLAMA_MAX_LAYERS
 constexpr std::uint32_t max_width = 1u << 17;
 constexpr std::uint32_t max_vocabulary = 1u << 22;
 
-Status read_text_sizes(const KeyReader& keys, ModelInfo& info, std::uint32_t& intermediate) {
+Status read_text_sizes(const KeyReader& keys, ModelInfo& info) {
   ESCRIBANO_TRY(info.n_layer, keys.u32("qwen3vl.block_count", 1, max_layers));
   ESCRIBANO_TRY(info.n_ctx_train, keys.u32("qwen3vl.context_length", 1, 1u << 26));
   ESCRIBANO_TRY(info.n_embd, keys.u32("qwen3vl.embedding_length", 1, max_width));
-  ESCRIBANO_TRY(intermediate, keys.u32("qwen3vl.feed_forward_length", 1, max_width * 4));
+  ESCRIBANO_TRY(info.n_ff, keys.u32("qwen3vl.feed_forward_length", 1, max_width * 4));
   ESCRIBANO_TRY(info.n_head, keys.u32("qwen3vl.attention.head_count", 1, 1024));
   ESCRIBANO_TRY(const auto n_head_kv, keys.optional_u32("qwen3vl.attention.head_count_kv", 1, info.n_head));
   info.n_head_kv = n_head_kv.value_or(info.n_head);
@@ -78,8 +78,7 @@ Status check_positions(const KeyReader& keys, const ModelInfo& info) {
   return {};
 }
 
-Status check_text_layer(const TensorChecker& tensors, const ModelInfo& info, std::uint32_t intermediate,
-                        std::uint32_t layer) {
+Status check_text_layer(const TensorChecker& tensors, const ModelInfo& info, std::uint32_t layer) {
   const std::string blk = fmt::format("blk.{}.", layer);
   const std::uint64_t query = std::uint64_t{info.n_head} * info.head_size;
   const std::uint64_t key = std::uint64_t{info.n_head_kv} * info.head_size;
@@ -102,9 +101,9 @@ Status check_text_layer(const TensorChecker& tensors, const ModelInfo& info, std
     if (tensors.has(blk + bias.name)) ESCRIBANO_CHECK(tensors.vector(blk + bias.name, bias.size));
   }
   ESCRIBANO_CHECK(tensors.matrix(blk + "attn_output.weight", query, info.n_embd));
-  ESCRIBANO_CHECK(tensors.matrix(blk + "ffn_gate.weight", info.n_embd, intermediate));
-  ESCRIBANO_CHECK(tensors.matrix(blk + "ffn_up.weight", info.n_embd, intermediate));
-  return tensors.matrix(blk + "ffn_down.weight", intermediate, info.n_embd);
+  ESCRIBANO_CHECK(tensors.matrix(blk + "ffn_gate.weight", info.n_embd, info.n_ff));
+  ESCRIBANO_CHECK(tensors.matrix(blk + "ffn_up.weight", info.n_embd, info.n_ff));
+  return tensors.matrix(blk + "ffn_down.weight", info.n_ff, info.n_embd);
 }
 
 // llama.cpp asserts that all token texts differ, and reads them as UTF-8.
@@ -182,24 +181,17 @@ Status check_tokenizer(const KeyReader& keys, ModelInfo& info) {
   return {};
 }
 
-// Sizes of the vision tower.
-struct VisionSizes {
-  std::uint32_t layers = 0;
-  std::uint32_t width = 0;
-  std::uint32_t intermediate = 0;
-};
-
-Status read_vision_sizes(const KeyReader& keys, ModelInfo& info, VisionSizes& sizes) {
-  ESCRIBANO_TRY(sizes.layers, keys.u32("clip.vision.block_count", 1, max_layers));
-  ESCRIBANO_TRY(sizes.width, keys.u32("clip.vision.embedding_length", 4, max_width / 4));
-  ESCRIBANO_TRY(sizes.intermediate, keys.u32("clip.vision.feed_forward_length", 1, max_width));
-  ESCRIBANO_TRY(const std::uint32_t heads, keys.u32("clip.vision.attention.head_count", 1, 1024));
-  if (sizes.width % heads != 0 || sizes.width / heads % 4 != 0) {
+Status read_vision_sizes(const KeyReader& keys, ModelInfo& info, std::uint32_t& layers) {
+  ESCRIBANO_TRY(layers, keys.u32("clip.vision.block_count", 1, max_layers));
+  ESCRIBANO_TRY(info.vision_width, keys.u32("clip.vision.embedding_length", 4, max_width / 4));
+  ESCRIBANO_TRY(info.vision_ff, keys.u32("clip.vision.feed_forward_length", 1, max_width));
+  ESCRIBANO_TRY(info.vision_heads, keys.u32("clip.vision.attention.head_count", 1, 1024));
+  if (info.vision_width % info.vision_heads != 0 || info.vision_width / info.vision_heads % 4 != 0) {
     return fail(Errc::model_invalid, "{}: a width of {} cannot be split into {} heads of a multiple of 4", keys.what(),
-                sizes.width, heads);
+                info.vision_width, info.vision_heads);
   }
-  ESCRIBANO_CHECK(keys.absent_or("clip.vision.attention.head_dim", sizes.width / heads));
-  ESCRIBANO_CHECK(keys.absent_or("clip.vision.attention.head_count_kv", heads));
+  ESCRIBANO_CHECK(keys.absent_or("clip.vision.attention.head_dim", info.vision_width / info.vision_heads));
+  ESCRIBANO_CHECK(keys.absent_or("clip.vision.attention.head_count_kv", info.vision_heads));
   ESCRIBANO_TRY([[maybe_unused]] const auto side, keys.u32("clip.vision.image_size", 1, 8192));
   ESCRIBANO_TRY([[maybe_unused]] const auto projection, keys.u32("clip.vision.projection_dim", 1, max_width));
   ESCRIBANO_TRY([[maybe_unused]] const auto epsilon, keys.f32("clip.vision.attention.layer_norm_epsilon", 0, 0.1f));
@@ -232,12 +224,12 @@ Status check_image_range(const KeyReader& keys) {
 // never checked.
 class VisionTensors {
  public:
-  VisionTensors(const KeyReader& keys, const ModelInfo& info, const VisionSizes& sizes)
-      : keys_(keys), tensors_(keys.header(), keys.what()), info_(info), sizes_(sizes) {}
+  VisionTensors(const KeyReader& keys, const ModelInfo& info, std::uint32_t layers)
+      : keys_(keys), tensors_(keys.header(), keys.what()), info_(info), layers_(layers) {}
 
   Status check() {
     ESCRIBANO_CHECK(check_stem());
-    for (std::uint32_t layer = 0; layer < sizes_.layers; ++layer) ESCRIBANO_CHECK(check_layer(layer));
+    for (std::uint32_t layer = 0; layer < layers_; ++layer) ESCRIBANO_CHECK(check_layer(layer));
     if (deepstack_count_ != info_.deepstack_count) {
       return fail(Errc::model_invalid, "{} has {} deepstack layers where the language model takes {}", keys_.what(),
                   deepstack_count_, info_.deepstack_count);
@@ -255,14 +247,20 @@ class VisionTensors {
  private:
   Status check_stem() {
     const std::uint64_t px = info_.patch_size;
-    const std::uint64_t merged = std::uint64_t{sizes_.width} * info_.merge_size * info_.merge_size;
+    const std::uint64_t merged = std::uint64_t{info_.vision_width} * info_.merge_size * info_.merge_size;
     for (const char* name : {"v.patch_embd.weight", "v.patch_embd.weight.1"}) {
-      ESCRIBANO_CHECK(tensors_.exact(expect(name), {px, px, 3, sizes_.width}, true));
+      ESCRIBANO_CHECK(tensors_.exact(expect(name), {px, px, 3, info_.vision_width}, true));
     }
-    ESCRIBANO_CHECK(vector("v.patch_embd.bias", sizes_.width));
+    ESCRIBANO_CHECK(vector("v.patch_embd.bias", info_.vision_width));
     ESCRIBANO_CHECK(check_positions());
-    ESCRIBANO_CHECK(norm("v.post_ln", sizes_.width));
+    ESCRIBANO_CHECK(norm("v.post_ln", info_.vision_width));
     ESCRIBANO_CHECK(linear("mm.0", merged, merged));
+    if (const GgufTensor* last = keys_.header().find_tensor("mm.2.weight");
+        last != nullptr && last->dims.size() == 2 && last->dims[1] != info_.n_embd) {
+      return fail(Errc::model_invalid,
+                  "{} does not belong to this language model: it makes features {} wide where {} are taken",
+                  keys_.what(), last->dims[1], info_.n_embd);
+    }
     return linear("mm.2", merged, info_.n_embd);
   }
 
@@ -270,7 +268,7 @@ class VisionTensors {
     const std::string name = expect("v.position_embd.weight");
     const GgufTensor* tensor = keys_.header().find_tensor(name);
     const std::uint64_t count = tensor == nullptr || tensor->dims.size() < 2 ? 1 : tensor->dims[1];
-    ESCRIBANO_CHECK(tensors_.exact(name, {sizes_.width, count}, false));
+    ESCRIBANO_CHECK(tensors_.exact(name, {info_.vision_width, count}, false));
     const auto side = static_cast<std::uint64_t>(std::llround(std::sqrt(static_cast<double>(count))));
     if (count > (1u << 20) || side * side != count) {
       return fail(Errc::model_invalid, "{}: {} position embeddings do not form a square", keys_.what(), count);
@@ -280,13 +278,13 @@ class VisionTensors {
 
   Status check_layer(std::uint32_t layer) {
     const std::string blk = fmt::format("v.blk.{}.", layer);
-    const std::uint64_t width = sizes_.width;
+    const std::uint64_t width = info_.vision_width;
     ESCRIBANO_CHECK(norm(blk + "ln1", width));
     ESCRIBANO_CHECK(norm(blk + "ln2", width));
     ESCRIBANO_CHECK(linear(blk + "attn_qkv", width, 3 * width));
     ESCRIBANO_CHECK(linear(blk + "attn_out", width, width));
-    ESCRIBANO_CHECK(linear(blk + "ffn_up", width, sizes_.intermediate));
-    ESCRIBANO_CHECK(linear(blk + "ffn_down", sizes_.intermediate, width));
+    ESCRIBANO_CHECK(linear(blk + "ffn_up", width, info_.vision_ff));
+    ESCRIBANO_CHECK(linear(blk + "ffn_down", info_.vision_ff, width));
     const std::string deepstack = fmt::format("v.deepstack.{}.", layer);
     if (!tensors_.has(deepstack + "fc1.weight")) return {};
     ++deepstack_count_;
@@ -313,7 +311,7 @@ class VisionTensors {
   KeyReader keys_;
   TensorChecker tensors_;
   ModelInfo info_;  // what was found out so far
-  VisionSizes sizes_;
+  std::uint32_t layers_;
   std::unordered_set<std::string> expected_;
   std::uint32_t deepstack_count_ = 0;
 };
@@ -321,8 +319,7 @@ class VisionTensors {
 }  // namespace
 
 Status check_qwen3vl_text(const KeyReader& keys, ModelInfo& info) {
-  std::uint32_t intermediate = 0;
-  ESCRIBANO_CHECK(read_text_sizes(keys, info, intermediate));
+  ESCRIBANO_CHECK(read_text_sizes(keys, info));
   ESCRIBANO_CHECK(check_no_experts(keys));
   ESCRIBANO_CHECK(check_positions(keys, info));
   ESCRIBANO_CHECK(check_tokenizer(keys, info));
@@ -331,16 +328,16 @@ Status check_qwen3vl_text(const KeyReader& keys, ModelInfo& info) {
   ESCRIBANO_CHECK(tensors.vector("output_norm.weight", info.n_embd));
   if (tensors.has("output.weight")) ESCRIBANO_CHECK(tensors.matrix("output.weight", info.n_embd, info.vocab_size));
   for (std::uint32_t layer = 0; layer < info.n_layer; ++layer) {
-    ESCRIBANO_CHECK(check_text_layer(tensors, info, intermediate, layer));
+    ESCRIBANO_CHECK(check_text_layer(tensors, info, layer));
   }
   return {};
 }
 
 Status check_qwen3vl_vision(const KeyReader& keys, ModelInfo& info) {
-  VisionSizes sizes;
-  ESCRIBANO_CHECK(read_vision_sizes(keys, info, sizes));
+  std::uint32_t layers = 0;
+  ESCRIBANO_CHECK(read_vision_sizes(keys, info, layers));
   ESCRIBANO_CHECK(check_image_range(keys));
-  return VisionTensors(keys, info, sizes).check();
+  return VisionTensors(keys, info, layers).check();
 }
 
 }  // namespace escribano::models

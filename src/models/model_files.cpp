@@ -40,6 +40,7 @@ void read_usual_sizes(const GgufHeader& header, ModelInfo& info) {
   info.n_ctx_train = number("context_length");
   info.n_layer = number("block_count");
   info.n_embd = number("embedding_length");
+  info.n_ff = number("feed_forward_length");
   info.n_head = number("attention.head_count");
   info.n_head_kv = number("attention.head_count_kv");
   info.head_size = number("attention.key_length");
@@ -126,6 +127,10 @@ Status check_projector(const GgufFile& file, const std::string& what, ModelInfo&
     }
     return check_qwen3vl_vision(keys, info);
   }
+  if (type->starts_with("qwen3vl") && !info.architecture.starts_with("qwen3vl")) {
+    return fail(Errc::model_invalid, "{} is a projector of type {}, which does not belong to a {} model", what,
+                info.projector_type, info.architecture);
+  }
   ESCRIBANO_TRY(const auto patch, keys.optional_u32("clip.vision.patch_size", 0, any));
   ESCRIBANO_TRY(const auto merge, keys.optional_u32("clip.vision.spatial_merge_size", 0, any));
   info.patch_size = patch.value_or(0);
@@ -145,7 +150,8 @@ Result<ModelInfo> check_model(const ModelFiles& files) {
   if (files.projector.empty()) return info;
   ESCRIBANO_TRY(const GgufFile projector, GgufFile::open(files.projector));
   ESCRIBANO_CHECK(check_projector(projector, printable(files.projector), info));
-  info.file_bytes += projector.size_bytes();
+  info.projector_bytes = projector.size_bytes();
+  info.file_bytes += info.projector_bytes;
   return info;
 }
 

@@ -21,13 +21,15 @@ struct ModelFiles {
 };
 
 struct ModelInfo {
-  std::string architecture;      // "qwen3vl"
-  std::uint64_t file_bytes = 0;  // of both files together
+  std::string architecture;           // "qwen3vl"
+  std::uint64_t file_bytes = 0;       // of both files together
+  std::uint64_t projector_bytes = 0;  // of the projector's file
 
   // Language model. Zero where a model of another architecture does not say.
   std::uint32_t n_ctx_train = 0;  // tokens
   std::uint32_t n_layer = 0;
   std::uint32_t n_embd = 0;
+  std::uint32_t n_ff = 0;
   std::uint32_t n_head = 0;
   std::uint32_t n_head_kv = 0;
   std::uint32_t head_size = 0;
@@ -37,7 +39,10 @@ struct ModelInfo {
 
   // Vision; meaningful where has_vision.
   bool has_vision = false;
-  std::string projector_type;               // "qwen3vl_merger"
+  std::string projector_type;      // "qwen3vl_merger"
+  std::uint32_t vision_width = 0;  // of the vision tower; this and the next two are 0 for other families
+  std::uint32_t vision_ff = 0;
+  std::uint32_t vision_heads = 0;
   std::uint32_t patch_size = 0;             // pixels a side
   std::uint32_t merge_size = 0;             // patches a side that become one image token
   std::optional<std::uint32_t> min_pixels;  // of an image, by the model's own rule; libmtmd ignores both for Qwen

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include <fmt/ranges.h>
 
 #include "base/file.h"
+#include "models/gguf.h"
 
 namespace escribano {
 namespace {
@@ -44,6 +46,35 @@ std::string names(const std::vector<fs::path>& paths) {
   return fmt::format("{}", fmt::join(shown, ", "));
 }
 
+bool is_precision(std::string_view word) {
+  if (word == "f16" || word == "bf16" || word == "f32" || word == "fp16" || word == "fp32") return true;
+  if (word.starts_with('i')) word.remove_prefix(1);  // IQ4_XS
+  return word.size() >= 2 && (word[0] == 'q') && std::isdigit(static_cast<unsigned char>(word[1])) != 0;
+}
+
+// The parts of a name between dashes, dots and spaces, in lower case.
+std::vector<std::string> words_of(const fs::path& path) {
+  std::vector<std::string> words(1);
+  for (const char c : lower(path.stem().native())) {
+    if (c == '-' || c == '.' || c == ' ')
+      words.emplace_back();
+    else
+      words.back() += c;
+  }
+  return words;
+}
+
+// A projector whose name does not say so.
+bool is_projector_inside(const fs::path& path) {
+  const auto file = models::GgufFile::open(path);
+  if (!file) return false;
+  const auto text = [&](const char* key) {
+    const models::GgufValue* value = file->header().find(key);
+    return value == nullptr ? std::string_view() : value->as_string().value_or("");
+  };
+  return text("general.architecture") == "clip" || text("general.type") == "mmproj";
+}
+
 struct GgufFiles {
   std::vector<fs::path> models;
   std::vector<fs::path> projectors;
@@ -63,29 +94,22 @@ Result<GgufFiles> list_gguf(const fs::path& folder) {
   if (error) return fail(Errc::not_permitted, "{} cannot be listed: {}", printable(folder), error.message());
   std::ranges::sort(files.models);
   std::ranges::sort(files.projectors);
+  // Only where names leave it open are the files asked.
+  if (files.projectors.empty() && files.models.size() > 1) {
+    const auto inside = std::ranges::stable_partition(files.models, std::not_fn(is_projector_inside));
+    files.projectors.assign(inside.begin(), inside.end());
+    files.models.erase(inside.begin(), inside.end());
+  }
   return files;
 }
 
 // The stem without "mmproj" and without what only says how precise the weights are: two files that differ in nothing
 // else hold the same network.
 std::string network_name(const fs::path& path) {
-  std::string stem = lower(path.stem().native());
-  std::string word;
-  std::vector<std::string> words;
-  const auto flush = [&] {
-    const bool precision = word == "f16" || word == "bf16" || word == "f32" || word == "fp16" || word == "fp32" ||
-                           (word.size() >= 2 && (word[0] == 'q' || word.starts_with("iq")) &&
-                            std::isdigit(static_cast<unsigned char>(word[word[0] == 'q' ? 1 : 2])) != 0);
-    if (!word.empty() && !precision && word != "mmproj" && word != "model") words.push_back(word);
-    word.clear();
-  };
-  for (const char c : stem) {
-    if (c == '-' || c == '.' || c == ' ')
-      flush();
-    else
-      word += c;
-  }
-  flush();
+  std::vector<std::string> words = words_of(path);
+  std::erase_if(words, [](const std::string& word) {
+    return word.empty() || is_precision(word) || word == "mmproj" || word == "model";
+  });
   return fmt::format("{}", fmt::join(words, "-"));
 }
 
@@ -135,11 +159,36 @@ Result<ModelFiles> from_gguf(const fs::path& model, const ResolveOptions& option
   return files;
 }
 
-Result<ModelFiles> from_folder(const fs::path& folder, const ResolveOptions& options, std::string name) {
-  ESCRIBANO_TRY(const GgufFiles files, list_gguf(folder));
+// What distinguishes the models of a folder, to choose one by: "Q4_K_M, F16".
+std::string choices(const std::vector<fs::path>& models) {
+  std::vector<std::string> labels;
+  for (const fs::path& model : models) {
+    std::string label = quantisation_label(model);
+    if (label.empty() || std::ranges::find(labels, label) != labels.end()) return {};
+    labels.push_back(std::move(label));
+  }
+  return fmt::format("{}", fmt::join(labels, ", "));
+}
+
+Result<ModelFiles> from_folder(const fs::path& folder, const ResolveOptions& options, std::string name,
+                               std::string_view quantisation = {}) {
+  ESCRIBANO_TRY(GgufFiles files, list_gguf(folder));
+  if (!quantisation.empty()) {
+    const std::vector<fs::path> all = files.models;
+    std::erase_if(files.models, [&](const fs::path& path) {
+      return lower(quantisation_label(path)) != lower(std::string(quantisation));
+    });
+    if (files.models.empty()) {
+      return fail(Errc::not_found, "{} holds no .gguf file of {}{}", printable(folder),
+                  printable(fs::path(quantisation)), all.empty() ? "" : ", but " + names(all));
+    }
+    name += fmt::format(":{}", quantisation_label(files.models.front()));
+  }
   if (files.models.size() > 1) {
-    return fail(Errc::invalid_argument, "{} holds several models ({}); give the path of one", printable(folder),
-                names(files.models));
+    const std::string labels = choices(files.models);
+    return fail(Errc::invalid_argument, "{} holds several models ({}); {}", printable(folder), names(files.models),
+                labels.empty() ? "give the path of one"
+                               : fmt::format("choose one as {}:QUANT, where QUANT is one of {}", name, labels));
   }
   if (files.models.size() == 1) return from_gguf(files.models.front(), options, std::move(name));
   if (!is_there(folder / "config.json")) {
@@ -161,8 +210,48 @@ Result<ModelFiles> from_folder(const fs::path& folder, const ResolveOptions& opt
   return import_folder(folder, root, import, options.progress);
 }
 
-// The snapshot folder of a repository in the Hugging Face cache: the one refs/main names, else the newest.
-std::optional<fs::path> snapshot_of(const fs::path& repository) {
+fs::path cached_repository(const fs::path& hf_hub, const std::string& name) {
+  std::string folder_name = "models--" + name;
+  folder_name.replace(folder_name.find('/'), 1, "--");
+  return hf_hub / folder_name;
+}
+
+Result<ModelFiles> from_hub_name(const std::string& name, const ResolveOptions& options,
+                                 std::string_view quantisation) {
+  std::vector<fs::path> folders;
+  std::vector<std::string> looked_at;
+  if (!options.home.empty()) {
+    folders.push_back(options.home / "models" / name);
+    looked_at.push_back(printable(folders.back()));
+  }
+  if (!options.hf_hub.empty()) {
+    const fs::path repository = cached_repository(options.hf_hub, name);
+    if (const auto snapshot = hub_snapshot(repository)) folders.push_back(*snapshot);
+    looked_at.push_back(printable(repository / "snapshots"));
+  }
+  // A download that was cut short must not hide a complete copy elsewhere, but is what to report if there is none.
+  std::optional<Error> incomplete;
+  for (const fs::path& folder : folders) {
+    if (!is_folder(folder)) continue;
+    auto files = from_folder(folder, options, name, quantisation);
+    if (files || files.error().code != Errc::not_found) return files;
+    if (!incomplete) incomplete = std::move(files).error();
+  }
+  if (incomplete) return fail(*std::move(incomplete));
+  return fail(Errc::not_found, "the model {} is not on this machine; looked for a file or folder of that name, {}",
+              name, fmt::join(looked_at, ", "));
+}
+
+std::string name_of(const fs::path& path) {
+  std::error_code error;
+  const fs::path full = fs::weakly_canonical(path, error);
+  const fs::path& named = error ? path : full;
+  return printable(is_gguf(named) ? named.stem() : named.filename());
+}
+
+}  // namespace
+
+std::optional<fs::path> hub_snapshot(const fs::path& repository) {
   const auto revision = read_text_file(repository / "refs" / "main", 1024);
   if (revision) {
     const std::string text = revision->substr(0, revision->find_last_not_of(" \t\r\n") + 1);
@@ -182,45 +271,18 @@ std::optional<fs::path> snapshot_of(const fs::path& repository) {
   return newest;
 }
 
-fs::path cached_repository(const fs::path& hf_hub, const std::string& name) {
-  std::string folder_name = "models--" + name;
-  folder_name.replace(folder_name.find('/'), 1, "--");
-  return hf_hub / folder_name;
+Result<std::vector<fs::path>> list_models(const fs::path& folder) {
+  ESCRIBANO_TRY(GgufFiles files, list_gguf(folder));
+  return std::move(files.models);
 }
 
-Result<ModelFiles> from_hub_name(const std::string& name, const ResolveOptions& options) {
-  std::vector<fs::path> folders;
-  std::vector<std::string> looked_at;
-  if (!options.home.empty()) {
-    folders.push_back(options.home / "models" / name);
-    looked_at.push_back(printable(folders.back()));
-  }
-  if (!options.hf_hub.empty()) {
-    const fs::path repository = cached_repository(options.hf_hub, name);
-    if (const auto snapshot = snapshot_of(repository)) folders.push_back(*snapshot);
-    looked_at.push_back(printable(repository / "snapshots"));
-  }
-  // A download that was cut short must not hide a complete copy elsewhere, but is what to report if there is none.
-  std::optional<Error> incomplete;
-  for (const fs::path& folder : folders) {
-    if (!is_folder(folder)) continue;
-    auto files = from_folder(folder, options, name);
-    if (files || files.error().code != Errc::not_found) return files;
-    if (!incomplete) incomplete = std::move(files).error();
-  }
-  if (incomplete) return fail(*std::move(incomplete));
-  return fail(Errc::not_found, "the model {} is not on this machine; looked for a file or folder of that name, {}",
-              name, fmt::join(looked_at, ", "));
+std::string quantisation_label(const fs::path& model) {
+  std::vector<std::string> words = words_of(model);
+  const auto label = std::find_if(words.rbegin(), words.rend(), is_precision);
+  if (label == words.rend()) return {};
+  std::ranges::transform(*label, label->begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return *label;
 }
-
-std::string name_of(const fs::path& path) {
-  std::error_code error;
-  const fs::path full = fs::weakly_canonical(path, error);
-  const fs::path& named = error ? path : full;
-  return printable(is_gguf(named) ? named.stem() : named.filename());
-}
-
-}  // namespace
 
 bool is_hub_name(std::string_view name) {
   const std::size_t slash = name.find('/');
@@ -235,7 +297,7 @@ bool is_hub_name(std::string_view name) {
 
 std::optional<fs::path> hub_cache_snapshot(const fs::path& hf_hub, const std::string& name) {
   if (hf_hub.empty() || !is_hub_name(name)) return std::nullopt;
-  return snapshot_of(cached_repository(hf_hub, name));
+  return hub_snapshot(cached_repository(hf_hub, name));
 }
 
 Result<ModelFiles> resolve_model(std::string_view name, const ResolveOptions& options) {
@@ -255,7 +317,15 @@ Result<ModelFiles> resolve_model(std::string_view name, const ResolveOptions& op
     }
     return from_gguf(path, options, name_of(path));
   }
-  if (is_hub_name(name) && !is_gguf(path)) return from_hub_name(std::string(name), options);
+  // What is behind a colon chooses among the files of a folder.
+  const std::size_t colon = name.rfind(':');
+  const std::string_view base = name.substr(0, colon);
+  const std::string_view quantisation = colon == std::string_view::npos ? "" : name.substr(colon + 1);
+  const fs::path folder{base};
+  if (!quantisation.empty() && is_folder(folder)) return from_folder(folder, options, name_of(folder), quantisation);
+  if (is_hub_name(base) && !is_gguf(path) && (colon == std::string_view::npos || !quantisation.empty())) {
+    return from_hub_name(std::string(base), options, quantisation);
+  }
   return fail(Errc::not_found, "{} does not exist", printable(path));
 }
 

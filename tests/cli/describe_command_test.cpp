@@ -92,6 +92,39 @@ TEST_F(DescribeCommand, PrintsOneObjectALineInTheOrderOfTheImages) {
   EXPECT_THAT(result.err, Not(HasSubstr("\033"))) << "no progress bar where standard error is no terminal";
 }
 
+TEST_F(DescribeCommand, TakesFewerFramesAtOnceWhereTheMemoryIsLittle) {
+  std::vector<std::string> arguments = frames();
+  arguments.resize(4);
+  arguments.insert(arguments.end(), {"--model", "demo", "--batch-size", "4", "--in-process", "--json"});
+  const std::vector<Json> plenty = lines(describe(arguments).out);
+  CommandOptions options;
+  options.environment["ESCRIBANO_MEMORY_LIMIT_MB"] = "135";
+  const CommandResult result = describe(arguments, options);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr(" at once in place of 4, which demo would need "));
+  EXPECT_THAT(result.err, HasSubstr("135 MiB can be had"));
+  const std::vector<Json> little = lines(result.out);
+  ASSERT_EQ(little.size(), plenty.size());
+  for (std::size_t i = 0; i < plenty.size(); ++i) {
+    EXPECT_EQ(little[i].at("description"), plenty[i].at("description"));
+    EXPECT_EQ(little[i].at("topics"), plenty[i].at("topics"));
+  }
+}
+
+TEST_F(DescribeCommand, RefusesWithNumbersWhatDoesNotFit) {
+  CommandOptions options;
+  options.environment["ESCRIBANO_MEMORY_LIMIT_MB"] = "50";
+  for (const bool in_process : {true, false}) {
+    std::vector<std::string> arguments = {frames()[0], "--model", "demo"};
+    if (in_process) arguments.emplace_back("--in-process");
+    const CommandResult result = describe(arguments, options);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.err, HasSubstr("demo needs "));
+    EXPECT_THAT(result.err, HasSubstr("(weights 26 MiB, context "));
+    EXPECT_THAT(result.err, HasSubstr("50 MiB can be had (ESCRIBANO_MEMORY_LIMIT_MB)"));
+  }
+}
+
 TEST_F(DescribeCommand, SaysThatItUsesTheDemoModelWhereTheDefaultIsNotOnTheMachine) {
   CommandOptions options;
   options.environment["HF_HUB_CACHE"] = folder.path().native();

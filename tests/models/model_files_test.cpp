@@ -288,7 +288,7 @@ INSTANTIATE_TEST_SUITE_P(
                   projector.tensor("mm.2.weight").dims = {32, 16};
                   projector.tensor("mm.2.bias").dims = {16};
                 },
-                "mm.2.weight is [32, 16] where [32, 8]"},
+                "makes features 16 wide where 8 are taken"},
         BadPair{"PatchKernelCannotBeConvolved", vision_tensor("v.patch_embd.weight", {2, 2, 3, 8}, GgmlType::bf16),
                 "F32 or F16"},
         BadPair{"HalfADeepstackLayer", without_vision_tensor("v.deepstack.1.fc2.weight"), "v.deepstack.1.fc2.weight"},
@@ -362,6 +362,16 @@ TEST(CheckModel, ChecksOnlyTheContainersOfOtherArchitectures) {
   EXPECT_EQ(info->head_size, 16u);
   EXPECT_EQ(info->projector_type, "gemma9");
   EXPECT_TRUE(info->has_vision);
+}
+
+TEST(CheckModel, RefusesAProjectorOfAnotherFamily) {
+  const TempFolder folder;
+  EditableGguf model(sound_pair().model);
+  model.set("general.architecture", "llama");
+  model.write(folder.path() / "m.gguf");
+  const auto info = check_model({folder.path() / "m.gguf", sound_pair().projector, "m"});
+  ASSERT_FALSE(info);
+  EXPECT_THAT(info.error().message, HasSubstr("qwen3vl_merger, which does not belong to a llama model"));
 }
 
 TEST(CheckModel, NamesTheFileThatIsCutInHalf) {

@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "models/gguf_writer.h"
 #include "models/tiny_model.h"
 #include "support/temp_folder.h"
 
@@ -115,6 +117,57 @@ TEST_F(Resolve, AsksWhichOfSeveralModelsIsMeant) {
   const Error error = error_of((temp_.path() / "m").string());
   EXPECT_EQ(error.code, Errc::invalid_argument);
   EXPECT_THAT(error.message, HasSubstr("a.gguf, b.gguf"));
+}
+
+TEST_F(Resolve, PicksAQuantisationByWhatStandsBehindAColon) {
+  file("m/qwen-Q4_K_M.gguf");
+  file("m/qwen-IQ4_XS.gguf");
+  file("m/qwen.F16.gguf");
+  file("m/mmproj-qwen-BF16.gguf");
+  file("m/mmproj-qwen-f16.gguf");
+  const std::string folder = (temp_.path() / "m").string();
+  for (const auto& [quantisation, name] : {std::pair{"Q4_K_M", "qwen-Q4_K_M.gguf"}, std::pair{"f16", "qwen.F16.gguf"},
+                                           std::pair{"iq4_xs", "qwen-IQ4_XS.gguf"}}) {
+    const auto files = resolve_model(folder + ":" + quantisation, options_);
+    ASSERT_TRUE(files) << files.error().message;
+    EXPECT_EQ(files->model.filename(), name);
+    EXPECT_EQ(files->projector.filename(), "mmproj-qwen-f16.gguf");
+  }
+  EXPECT_EQ(resolve_model(folder + ":f16", options_)->name, "m:F16");
+  const Error open = error_of(folder);
+  EXPECT_EQ(open.code, Errc::invalid_argument);
+  EXPECT_THAT(open.message, HasSubstr("choose one as m:QUANT, where QUANT is one of IQ4_XS, Q4_K_M, F16"));
+  const Error missing = error_of(folder + ":Q8_0");
+  EXPECT_EQ(missing.code, Errc::not_found);
+  EXPECT_THAT(missing.message, HasSubstr("no .gguf file of Q8_0, but qwen-IQ4_XS.gguf, qwen-Q4_K_M.gguf"));
+}
+
+TEST_F(Resolve, PicksAQuantisationOfAHubName) {
+  file("home/models/org/name/q-Q4_K_M.gguf");
+  file("home/models/org/name/q-Q8_0.gguf");
+  file("home/models/org/name/mmproj-F16.gguf");
+  const auto files = resolve_model("org/name:Q8_0", options_);
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->model.filename(), "q-Q8_0.gguf");
+  EXPECT_EQ(files->name, "org/name:Q8_0");
+  for (const char* name : {"org/name:", "org/name:Q2_K", ":Q8_0", "org/../name:Q8_0"}) {
+    EXPECT_EQ(error_of(name).code, Errc::not_found) << name;
+  }
+}
+
+TEST_F(Resolve, KnowsAProjectorByItsMetadata) {
+  const auto gguf = [](const char* key, const char* value) {
+    GgufBuilder builder;
+    builder.add_string(key, value);
+    return builder.header();
+  };
+  file("m/qwen.gguf", gguf("general.architecture", "qwen3vl"));
+  const fs::path tower = file("m/tower.gguf", gguf("general.architecture", "clip"));
+  EXPECT_EQ(resolve_model((temp_.path() / "m").string(), options_)->projector, tower);
+  EXPECT_EQ(resolve_model((temp_.path() / "m/qwen.gguf").string(), options_)->projector, tower);
+  file("n/qwen.gguf", gguf("general.architecture", "qwen3vl"));
+  const fs::path other = file("n/a.gguf", gguf("general.type", "mmproj"));
+  EXPECT_EQ(resolve_model((temp_.path() / "n").string(), options_)->projector, other);
 }
 
 TEST_F(Resolve, ImportsAHuggingFaceFolder) {

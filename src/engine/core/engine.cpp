@@ -8,10 +8,7 @@
 namespace escribano::engine {
 namespace {
 
-// Pictures that may be loaded ahead of the vision tower: enough that it never waits, few enough that memory stays flat. A
-// prompt without pictures counts as one, so that it gets its place in the queue by the same rule.
-constexpr std::size_t kImagesAhead = 8;
-
+// A prompt without pictures counts as one (kImagesAhead).
 std::size_t images_ahead(const Unit& unit) { return std::max<std::size_t>(1, unit.images.size()); }
 
 }  // namespace
@@ -158,7 +155,7 @@ void Engine::Impl::start_loading() {
     for (const UnitPtr& unit : loading_) ahead += images_ahead(*unit);
     for (const UnitPtr& unit : ready_) ahead += images_ahead(*unit);
     for (const UnitPtr& unit : duplicates_) ahead += images_ahead(*unit);
-    if (ahead >= kImagesAhead) return;
+    if (ahead >= std::size_t{kImagesAhead}) return;
     // The job with the fewest units on their way; among equals the one served longest ago, which stands first.
     const auto next = std::min_element(jobs_.begin(), jobs_.end(), [](const JobPtr& a, const JobPtr& b) {
       if (a->has_waiting_units() != b->has_waiting_units()) return a->has_waiting_units();

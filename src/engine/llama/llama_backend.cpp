@@ -19,14 +19,9 @@
 namespace escribano::engine {
 namespace {
 
-// Rows of one forward pass. Bounds the compute buffers; a longer prompt goes through in pieces of this size, cut at the
-// same places however the frame is batched.
-constexpr int kUbatchTokens = 512;
-
-// Flash attention rounds keys and values to half precision, which moves vision features by up to 0.02 (the golden cases);
+// Why there is kExactAttentionTokens: flash attention rounds keys and values to half precision, which moves vision features by up to 0.02 (the golden cases);
 // without it they stay within 0.01 of the reference. The exact way makes the vision tower a third slower at 252 tokens an
-// image (docs/performance.md), and its share grows with the square of their number, so it ends here.
-constexpr int kExactAttentionTokens = 512;
+// image (docs/performance.md), and its share grows with the square of their number, so it ends there.
 
 struct ModelDeleter {
   void operator()(llama_model* p) const noexcept { llama_model_free(p); }
