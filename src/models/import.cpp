@@ -1,9 +1,16 @@
 #include "models/import.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <future>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -310,6 +317,55 @@ auto in_folder(const std::filesystem::path& folder, const Error& error) {
   return fail(error.code, "{}: {}", printable(folder), error.message);
 }
 
+// The quantizer writes through the page cache; what is marked as finished must survive a crash of the machine.
+Status sync_file(const std::filesystem::path& path) {
+  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd && ::fsync(fd.get()) == 0) return {};
+  return fail(Errc::io_error, "{}: {}", printable(path), std::error_code(errno, std::generic_category()).message());
+}
+
+// About what the matrices shrink to, of 16 bits a weight.
+double quantized_share(Quantization quantization) { return quantization == Quantization::q8_0 ? 8.5 / 16 : 5.0 / 16; }
+
+// On a thread of its own, so that this one can report how far it is.
+Status quantize(const ImportOptions& options, const std::filesystem::path& model,
+                const std::filesystem::path& destination, const ImportReporter& reporter) {
+  std::error_code ignored;
+  const auto total = static_cast<std::uint64_t>(static_cast<double>(std::filesystem::file_size(model, ignored)) *
+                                                quantized_share(*options.quantize));
+  Status going_on = reporter.report(ImportProgress::Stage::quantising, 0, total);
+  if (!going_on) return going_on;
+  auto running = std::async(
+      std::launch::async, [&] { return options.quantizer(model, destination, quantization_name(*options.quantize)); });
+  while (running.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
+    if (!going_on) continue;
+    std::error_code not_there;
+    const std::uint64_t done = std::filesystem::file_size(destination, not_there);
+    going_on = reporter.report(ImportProgress::Stage::quantising, not_there ? 0 : std::min(done, total), total);
+  }
+  ESCRIBANO_CHECK(running.get());
+  ESCRIBANO_CHECK(going_on);
+  ESCRIBANO_CHECK(sync_file(destination));
+  return reporter.report(ImportProgress::Stage::quantising, total, total);
+}
+
+// Removes what a failed import has written.
+class DiscardUnlessFinished {
+ public:
+  DiscardUnlessFinished(const ImportCache& cache, const std::string& key) : cache_(&cache), key_(&key) {}
+  DiscardUnlessFinished(const DiscardUnlessFinished&) = delete;
+  DiscardUnlessFinished& operator=(const DiscardUnlessFinished&) = delete;
+  ~DiscardUnlessFinished() {
+    if (!finished_) cache_->discard(*key_);
+  }
+  void finished() { finished_ = true; }
+
+ private:
+  const ImportCache* cache_;
+  const std::string* key_;
+  bool finished_ = false;
+};
+
 Result<ModelFiles> make_files(const ImportCache& cache, const std::string& key, const HfConfig& config,
                               const HfTokenizer& tokenizer, TensorPlan plan, const SafetensorsFolder& weights,
                               const ImportOptions& options, const ImportReporter& reporter) {
@@ -320,12 +376,29 @@ Result<ModelFiles> make_files(const ImportCache& cache, const std::string& key, 
   ESCRIBANO_CHECK(importer.settle_types(plan.vision));
   const GgufBuilder text = text_header(config, tokenizer, plan, options);
   const GgufBuilder vision = vision_header(config, plan, options);
-  ESCRIBANO_CHECK(cache.prepare(key, text.file_bytes() + vision.file_bytes()));
+  std::uint64_t bytes = text.file_bytes() + vision.file_bytes();
+  if (options.quantize) {
+    bytes += text.header().size();
+    bytes += static_cast<std::uint64_t>(static_cast<double>(text.file_bytes()) * quantized_share(*options.quantize));
+  }
+  DiscardUnlessFinished written(cache, key);
+  ESCRIBANO_CHECK(cache.prepare(key, bytes));
   ESCRIBANO_CHECK(importer.write(cache.projector_path(key), vision, plan.vision));
-  ESCRIBANO_CHECK(importer.write(cache.model_path(key), text, plan.text));
-  const ModelFiles files{cache.model_path(key), cache.projector_path(key), options.name};
-  ESCRIBANO_TRY([[maybe_unused]] const ModelInfo info, check_model(files));  // what we make must pass what we demand
+  const std::filesystem::path text_path = options.quantize ? cache.unquantized_path(key) : cache.model_path(key);
+  ESCRIBANO_CHECK(importer.write(text_path, text, plan.text));
+  ModelFiles files{text_path, cache.projector_path(key), options.name};
+  ESCRIBANO_TRY([[maybe_unused]] ModelInfo info, check_model(files));  // what we make must pass what we demand
+  if (options.quantize) {
+    files.model = cache.model_path(key);
+    ESCRIBANO_CHECK(quantize(options, text_path, files.model, reporter));
+    ESCRIBANO_TRY(info, check_model(files));
+  }
+  if (options.verify) {
+    ESCRIBANO_CHECK(reporter.report(ImportProgress::Stage::verifying, 0, 0));
+    ESCRIBANO_CHECK(options.verify(files));
+  }
   ESCRIBANO_CHECK(cache.mark_finished(key));
+  written.finished();
   return files;
 }
 
@@ -348,6 +421,14 @@ WeightType usual_type(const HfConfig& config, const SafetensorsFolder& weights, 
 
 }  // namespace
 
+std::string_view quantization_name(Quantization quantization) noexcept {
+  switch (quantization) {
+    case Quantization::q8_0: return "q8_0";
+    case Quantization::q4_k_m: return "q4_k_m";
+  }
+  return "";
+}
+
 Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std::filesystem::path& cache_root,
                                  const ImportOptions& given_options, const ImportProgressCallback& progress) {
   ImportOptions options = given_options;
@@ -360,17 +441,20 @@ Result<ModelFiles> import_folder(const std::filesystem::path& folder, const std:
   if (!options.weights) options.weights = usual_type(config, weights, options.small_bytes);
 
   // The quick way: an unchanged folder that was imported before.
-  ESCRIBANO_TRY(const auto known, cache.key(folder, weights, *options.weights, true, reporter));
+  ESCRIBANO_TRY(const auto known, cache.key(folder, weights, options, true, reporter));
   if (known) {
     if (auto found = cache.find(*known, options.name)) return *std::move(found);
   }
 
+  if (options.quantize && !options.quantizer) {
+    return fail(Errc::invalid_argument, "{} is to be quantised, but nothing that does it was given", printable(folder));
+  }
   // Everything that can be wrong without reading the weights is found before reading them.
   ESCRIBANO_TRY(const HfTokenizer tokenizer, read_hf_tokenizer(folder, config));
   auto plan = plan_tensors(config, weights, ggml_type(*options.weights));
   if (!plan) return in_folder(folder, plan.error());
 
-  ESCRIBANO_TRY(const auto key, cache.key(folder, weights, *options.weights, false, reporter));
+  ESCRIBANO_TRY(const auto key, cache.key(folder, weights, options, false, reporter));
   if (auto found = cache.find(*key, options.name)) return *std::move(found);
   return make_files(cache, *key, config, tokenizer, *std::move(plan), weights, options, reporter);
 }

@@ -156,11 +156,13 @@ Status ImportReporter::report(ImportProgress::Stage stage, std::uint64_t done_by
 }
 
 Result<std::optional<std::string>> ImportCache::key(const std::filesystem::path& folder,
-                                                    const SafetensorsFolder& weights, WeightType type, bool known_only,
-                                                    const ImportReporter& reporter) const {
+                                                    const SafetensorsFolder& weights, const ImportOptions& options,
+                                                    bool known_only, const ImportReporter& reporter) const {
   ESCRIBANO_TRY(const std::string small_files, small_files_digest(folder));
   Sha256 hash;
-  hash.update(fmt::format("escribano import {}\n{}\n{}\n", importer_version, static_cast<int>(type), small_files));
+  hash.update(
+      fmt::format("escribano import {}\n{}\n{}\n", importer_version, static_cast<int>(*options.weights), small_files));
+  if (options.quantize) hash.update(fmt::format("{}\n", quantization_name(*options.quantize)));
   const DigestMemory memory(root_);
   std::uint64_t done = 0;
   for (const auto& shard : weights.shards()) {
@@ -208,13 +210,16 @@ Result<ImportCache::Lock> ImportCache::lock(const std::string& key, const Import
   return Lock(std::move(fd));
 }
 
-Status ImportCache::prepare(const std::string& key, std::uint64_t bytes) const {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(root_ / key, error)) {
-    std::error_code ignored;
+void ImportCache::discard(const std::string& key) const {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(root_ / key, ignored)) {
     std::filesystem::remove(entry.path(), ignored);
   }
-  if (error) return cannot_use(root_ / key, error);
+}
+
+Status ImportCache::prepare(const std::string& key, std::uint64_t bytes) const {
+  discard(key);
+  std::error_code error;
   const auto space = std::filesystem::space(root_, error);
   if (!error && space.available < bytes) {
     return fail(Errc::io_error, "importing needs {} MB below {}, where {} MB are free", bytes / 1'000'000 + 1,
@@ -228,6 +233,8 @@ Status ImportCache::mark_finished(const std::string& key) const {
   const std::uint64_t model_bytes = std::filesystem::file_size(model_path(key), error);
   if (error) return cannot_use(root_, error);
   const std::uint64_t projector_bytes = std::filesystem::file_size(projector_path(key), error);
+  if (error) return cannot_use(root_, error);
+  std::filesystem::remove(unquantized_path(key), error);
   if (error) return cannot_use(root_, error);
   const json document = {
       {"importer", importer_version}, {"model_bytes", model_bytes}, {"projector_bytes", projector_bytes}};

@@ -38,10 +38,11 @@ class ImportCache {
  public:
   explicit ImportCache(std::filesystem::path root) : root_(std::move(root)) {}
 
-  // The identity of a folder's contents. `known_only`: nothing where a weight file would have to be read for it.
-  // Otherwise reads what is not remembered and remembers it.
+  // The identity of a folder's contents in the form that the options ask for (`weights` must be set). `known_only`:
+  // nothing where a weight file would have to be read for it. Otherwise reads what is not remembered and remembers it.
   Result<std::optional<std::string>> key(const std::filesystem::path& folder, const SafetensorsFolder& weights,
-                                         WeightType type, bool known_only, const ImportReporter& reporter) const;
+                                         const ImportOptions& options, bool known_only,
+                                         const ImportReporter& reporter) const;
 
   // The finished pair, or nothing.
   std::optional<ModelFiles> find(const std::string& key, const std::string& name) const;
@@ -59,12 +60,16 @@ class ImportCache {
 
   std::filesystem::path model_path(const std::string& key) const { return root_ / key / "model.gguf"; }
   std::filesystem::path projector_path(const std::string& key) const { return root_ / key / "mmproj.gguf"; }
+  // The language model before it is quantised; removed by mark_finished().
+  std::filesystem::path unquantized_path(const std::string& key) const { return root_ / key / "unquantised.gguf"; }
 
   // To be called with the lock held: removes what an import that was killed left behind, and fails with io_error where
   // the disk has no room for `bytes`.
   Status prepare(const std::string& key, std::uint64_t bytes) const;
   // To be called with the lock held, after both files were written.
   Status mark_finished(const std::string& key) const;
+  // To be called with the lock held: removes all files of an import that failed.
+  void discard(const std::string& key) const;
 
  private:
   std::filesystem::path root_;

@@ -180,6 +180,81 @@ TEST(HfConfig, TakesTheFirstOfSeveralEndTokens) {
   EXPECT_THAT(config_error(model).message, HasSubstr("eos_token_id"));
 }
 
+// Where the head is said to be shared: by the part that has it, else by the whole.
+TEST(HfConfig, FindsOutAboutTheHeadInBothPlaces) {
+  const TempFolder folder;
+  const auto tied = [&](const json& in_text, const json& on_top) {
+    TinyModel model;
+    model.config["text_config"]["tie_word_embeddings"] = in_text;
+    model.config["tie_word_embeddings"] = on_top;
+    model.write(folder.path());
+    return read_hf_config(folder.path()).value().text.tied_head;
+  };
+  EXPECT_TRUE(tied(nullptr, true));
+  EXPECT_TRUE(tied(true, nullptr));
+  EXPECT_TRUE(tied(true, false));
+  EXPECT_FALSE(tied(false, true));
+  EXPECT_FALSE(tied(nullptr, false));
+  EXPECT_FALSE(tied(nullptr, nullptr));
+}
+
+struct DenseSize {
+  const char* title;
+  std::uint32_t hidden, intermediate, layers, heads;
+  bool tied;
+  std::uint32_t vision_layers, vision_hidden, vision_intermediate;
+  std::vector<std::uint32_t> deepstack;
+
+  friend void PrintTo(const DenseSize& size, std::ostream* out) { *out << size.title; }
+};
+
+class HfConfigOfSize : public testing::TestWithParam<DenseSize> {};
+
+TEST_P(HfConfigOfSize, IsUnderstood) {
+  const DenseSize& size = GetParam();
+  const TempFolder folder;
+  TinyModel model;
+  model.config["tie_word_embeddings"] = size.tied;
+  model.config["text_config"].update(
+      {{"vocab_size", 151936},
+       {"hidden_size", size.hidden},
+       {"intermediate_size", size.intermediate},
+       {"num_hidden_layers", size.layers},
+       {"num_attention_heads", size.heads},
+       {"num_key_value_heads", 8},
+       {"head_dim", 128},
+       {"max_position_embeddings", 262144},
+       {"rope_theta", 5000000},
+       {"rope_scaling", {{"rope_type", "default"}, {"mrope_interleaved", true}, {"mrope_section", {24, 20, 20}}}}});
+  model.config["vision_config"].update({{"depth", size.vision_layers},
+                                        {"hidden_size", size.vision_hidden},
+                                        {"intermediate_size", size.vision_intermediate},
+                                        {"num_heads", 16},
+                                        {"patch_size", 16},
+                                        {"out_hidden_size", size.hidden},
+                                        {"num_position_embeddings", 2304},
+                                        {"deepstack_visual_indexes", size.deepstack}});
+  model.preprocessor["patch_size"] = 16;
+  model.write(folder.path());
+  const auto config = read_hf_config(folder.path());
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->text.layers, size.layers);
+  EXPECT_EQ(config->text.kv_heads, 8u);
+  EXPECT_EQ(config->text.head_size, 128u);
+  EXPECT_EQ(config->text.tied_head, size.tied);
+  EXPECT_EQ(config->text.rope_sections, (std::array<std::int32_t, 3>{24, 20, 20}));
+  EXPECT_EQ(config->vision.positions_per_side, 48u);
+  EXPECT_EQ(config->vision.deepstack, size.deepstack);
+}
+
+INSTANTIATE_TEST_SUITE_P(Qwen3VL, HfConfigOfSize,
+                         testing::Values(DenseSize{"Dense2B", 2048, 6144, 28, 16, true, 24, 1024, 4096, {5, 11, 17}},
+                                         DenseSize{"Dense4B", 2560, 9728, 36, 32, true, 24, 1024, 4096, {5, 11, 17}},
+                                         DenseSize{"Dense8B", 4096, 12288, 36, 32, false, 27, 1152, 4304, {8, 16, 24}},
+                                         DenseSize{
+                                             "Dense32B", 5120, 25600, 64, 64, false, 27, 1152, 4304, {8, 16, 24}}),
+                         [](const auto& size) { return size.param.title; });
+
 TEST(HfConfig, RefusesUnknownSettingsOfOurOwn) {
   const TempFolder folder;
   TinyModel().write(folder.path());

@@ -446,9 +446,96 @@ TEST_F(Import, CanBeStoppedAtEveryStageAndStartedAgain) {
   EXPECT_TRUE(import());
 }
 
+// Stands for llama.cpp's: what matters here is what becomes of its result.
+ImportOptions quantised(std::vector<std::string>& calls) {
+  ImportOptions options;
+  options.quantize = Quantization::q8_0;
+  options.quantizer = [&calls](const fs::path& model, const fs::path& destination, std::string_view type) -> Status {
+    calls.emplace_back(type);
+    fs::copy_file(model, destination);
+    return {};
+  };
+  return options;
+}
+
+TEST_F(Import, AQuantisedPairHasAPlaceOfItsOwnAndIsMadeOnce) {
+  TinyModel().write(folder());
+  const auto plain = import();
+  std::vector<std::string> calls;
+  ImportOptions options = quantised(calls);
+  const auto first = import(options);
+  const auto second = import(options);
+  ASSERT_TRUE(plain && first && second) << first.error().message;
+  EXPECT_NE(first->model, plain->model);
+  EXPECT_EQ(*first, *second);
+  EXPECT_EQ(calls, std::vector<std::string>{"q8_0"});
+  EXPECT_EQ(read_bytes(first->projector), read_bytes(plain->projector));
+  fs::remove_all(plain->model.parent_path());
+  EXPECT_EQ(cached_files(), whole_pair) << "the file before quantisation is gone";
+  options.quantize = Quantization::q4_k_m;
+  const auto other = import(options);
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_NE(other->model, first->model);
+}
+
+TEST_F(Import, LeavesNothingOfAQuantisationThatFails) {
+  TinyModel().write(folder());
+  std::vector<std::string> calls;
+  ImportOptions options = quantised(calls);
+  const auto stopped = import(
+      options, [](const ImportProgress& progress) { return progress.stage != ImportProgress::Stage::quantising; });
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Errc::cancelled);
+  EXPECT_TRUE(cached_files().empty());
+
+  options.quantizer = [](const fs::path&, const fs::path& destination, std::string_view) -> Status {
+    write_bytes(destination, "half a fi");
+    return fail(Errc::io_error, "the disk is full");
+  };
+  const auto failed = import(options);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().message, "the disk is full");
+  EXPECT_TRUE(cached_files().empty());
+
+  options.quantizer = [](const fs::path&, const fs::path& destination, std::string_view) -> Status {
+    write_bytes(destination, "no model");
+    return {};
+  };
+  EXPECT_FALSE(import(options)) << "what comes out is checked like any other model";
+  EXPECT_TRUE(cached_files().empty());
+
+  options.quantizer = nullptr;
+  EXPECT_EQ(import(options).error().code, Errc::invalid_argument);
+}
+
+TEST_F(Import, APairIsKeptOnlyIfItStandsTheTestOfTheCaller) {
+  TinyModel().write(folder());
+  int looks = 0;
+  ImportOptions options;
+  options.verify = [&](const ModelFiles& files) -> Status {
+    ++looks;
+    EXPECT_TRUE(check_model(files));
+    EXPECT_EQ(cached_files(), (std::vector<std::string>{"mmproj.gguf", "model.gguf"}));
+    return fail(Errc::inference_failed, "it says nothing sensible");
+  };
+  const auto refused = import(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::inference_failed);
+  EXPECT_THAT(refused.error().message, HasSubstr("nothing sensible"));
+  EXPECT_TRUE(cached_files().empty());
+
+  options.verify = [&](const ModelFiles&) -> Status {
+    ++looks;
+    return {};
+  };
+  EXPECT_TRUE(import(options));
+  EXPECT_TRUE(import(options));
+  EXPECT_EQ(looks, 2) << "an earlier import was looked at when it was made";
+}
+
 TEST_F(Import, ReportsProgressThatEndsAtTheTotal) {
   TinyModel().write(folder());
-  std::array<ImportProgress, 4> last;
+  std::array<ImportProgress, 6> last;
   ASSERT_TRUE(import({}, [&](const ImportProgress& progress) {
     auto& before = last[static_cast<std::size_t>(progress.stage)];
     EXPECT_GE(progress.done_bytes, before.done_bytes);

@@ -166,6 +166,19 @@ TEST_F(MlxImport, MatricesOfAllPartsMayBeQuantised) {
   }
 }
 
+// MLX-VLM calls it language_model.lm_head.
+TEST_F(MlxImport, AHeadOfItsOwnIsFoundByItsNameInMlx) {
+  TinyModel model;
+  model.config["tie_word_embeddings"] = false;
+  model.tensors.push_back(model.tensor("model.language_model.embed_tokens.weight"));
+  model.tensors.back().name = "lm_head.weight";
+  model.write(temp_.path() / "source");
+  write_mlx_folder(temp_.path() / "source", temp_.path() / "mlx", {});
+  const auto files = import_folder(temp_.path() / "mlx", temp_.path() / "cache");
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_NE(GgufFile::open(files->model)->header().find_tensor("output.weight"), nullptr);
+}
+
 TEST_F(MlxImport, ProgressEndsAtTheTotal) {
   write_mlx_folder(demo_folder, temp_.path() / "mlx", {4, 64});
   std::map<ImportProgress::Stage, ImportProgress> last;

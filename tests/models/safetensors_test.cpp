@@ -194,6 +194,21 @@ TEST_F(SafetensorsFolderTest, RefusesATensorThatItsShardDoesNotHold) {
   EXPECT_THAT(open_error().message, HasSubstr("tensor b"));
 }
 
+TEST_F(SafetensorsFolderTest, RefusesATensorThatAnotherShardHolds) {
+  write_shard("one.safetensors", "a");
+  write_shard("two.safetensors", "b");
+  write_index(R"({"weight_map":{"a":"two.safetensors","b":"two.safetensors","c":"one.safetensors"}})");
+  EXPECT_EQ(open_error().code, Errc::corrupt);
+  EXPECT_THAT(open_error().message, HasSubstr("two.safetensors holds tensor a, but it does not"));
+}
+
+TEST_F(SafetensorsFolderTest, RefusesATensorThatIsListedTwice) {
+  write_shard("one.safetensors", "a");
+  write_index(R"({"weight_map":{"a":"one.safetensors","a":"one.safetensors"}})");
+  EXPECT_EQ(open_error().code, Errc::corrupt);
+  EXPECT_THAT(open_error().message, HasSubstr("twice"));
+}
+
 TEST_F(SafetensorsFolderTest, RefusesATensorInTwoShards) {
   write_shard("one.safetensors", "a");
   write_shard("two.safetensors", "a");
