@@ -11,11 +11,14 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "bridge/self_check.h"
 #include "cli/memory.h"
 #include "cli/terminal.h"
 #include "engine/llama/llama_backend.h"
 #include "engine/llama/llama_system.h"
+#include "engine/llama/quantize.h"
 #include "image/hash.h"
+#include "image/image.h"
 
 namespace escribano::cli {
 namespace {
@@ -43,7 +46,8 @@ class ImportBar {
       return true;
     }
     constexpr double kMiB = 1 << 20;
-    fmt::print(stderr, "\r\033[Kimporting the model: {:.0f} of {:.0f} MiB",
+    fmt::print(stderr, "\r\033[K{} the model: {:.0f} of {:.0f} MiB",
+               progress.stage == ImportProgress::Stage::quantising ? "quantising" : "importing",
                static_cast<double>(progress.done_bytes) / kMiB, static_cast<double>(progress.total_bytes) / kMiB);
     if (progress.done_bytes == progress.total_bytes) fmt::print(stderr, "\r\033[K");
     return true;
@@ -234,6 +238,7 @@ Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem:
                                const Environment& environment, const std::function<void(const std::string&)>& say) {
   ResolveOptions options = model_places(home, environment);
   options.projector = choice.projector;
+  options.import = choice.import;
   options.progress = [bar = ImportBar()](const ImportProgress& progress) mutable { return bar.show(progress); };
   auto files = resolve_model(choice.name, options);
   if (!files && files.error().code == Errc::not_found && choice.or_demo) {
@@ -247,6 +252,22 @@ Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem:
     return fail(no_vision_error(*files));
   }
   return ChosenModel{*std::move(files), std::move(info)};
+}
+
+ImportOptions checked_import(const Settings& settings, const Environment& environment,
+                             std::optional<Quantization> quantize) {
+  DaemonSetup setup = daemon_setup(settings);
+  setup.batch_size = 1;
+  setup.reuse = {.kind = ReuseKind::none};
+  return {.quantize = quantize,
+          .quantizer = engine::quantize_gguf,
+          .verify = [setup, picture = self_check_picture(environment)](const ModelFiles& files) -> Status {
+            ESCRIBANO_TRY(ModelInfo info, check_model(files));
+            ESCRIBANO_TRY(const Image image, load_image(picture, {}));
+            ESCRIBANO_TRY(const std::unique_ptr<engine::Engine> engine,
+                          start_daemon_engine(ChosenModel{files, std::move(info)}, setup));
+            return bridge::self_check(*engine, image);
+          }};
 }
 
 Result<ChosenModel> choose_model(const Settings& settings, const Environment& environment,

@@ -36,10 +36,16 @@ struct ModelChoice {
   bool or_demo = false;             // the demo model will do where there is no such model
   bool needs_vision = true;         // fails with no_vision otherwise
   std::filesystem::path projector;  // --mmproj; may be empty
+  ImportOptions import = {};        // of a folder that was not imported before
 };
 // The same for any model. `say` is told, in one line, when the demo model takes the place of another.
 Result<ChosenModel> find_model(const ModelChoice& choice, const std::filesystem::path& home,
                                const Environment& environment, const std::function<void(const std::string&)>& say);
+
+// For an import that somebody asked for: the pair is kept only if it can look at a picture and say something. With
+// `quantize` the language model is quantised.
+ImportOptions checked_import(const Settings& settings, const Environment& environment,
+                             std::optional<Quantization> quantize);
 
 // Where MLX-VLM and transformers keep what they downloaded: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub; empty
 // where the environment says nothing.

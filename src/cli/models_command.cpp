@@ -1,7 +1,10 @@
 #include "cli/models_command.h"
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -12,6 +15,8 @@
 
 namespace escribano::cli {
 namespace {
+
+constexpr std::array kQuantizations = {Quantization::q8_0, Quantization::q4_k_m};
 
 Result<ExitCode> path(const std::string& name, const Environment& environment) {
   ESCRIBANO_TRY(const Settings settings, Settings::read(environment));
@@ -24,13 +29,24 @@ Result<ExitCode> path(const std::string& name, const Environment& environment) {
   return ExitCode::done;
 }
 
-Result<ExitCode> import(const std::string& folder, const Environment& environment) {
+struct ImportArguments {
+  std::string folder;
+  std::string quantize;  // empty: as the folder has it
+};
+
+Result<ExitCode> import(const ImportArguments& arguments, const Environment& environment) {
   ESCRIBANO_TRY(const Settings settings, Settings::read(environment));
-  if (!std::filesystem::is_directory(folder)) {
-    return fail(Errc::not_found, "{}: there is no such folder", printable(folder));
+  if (!std::filesystem::is_directory(arguments.folder)) {
+    return fail(Errc::not_found, "{}: there is no such folder", printable(arguments.folder));
   }
-  ESCRIBANO_TRY(const ChosenModel model, find_model({.name = std::filesystem::path(folder) / "", .needs_vision = false},
-                                                    settings.home, environment, tell));
+  std::optional<Quantization> quantize;
+  for (const Quantization type : kQuantizations) {
+    if (arguments.quantize == quantization_name(type)) quantize = type;
+  }
+  const ModelChoice choice = {.name = std::filesystem::path(arguments.folder) / "",
+                              .needs_vision = false,
+                              .import = checked_import(settings, environment, quantize)};
+  ESCRIBANO_TRY(const ChosenModel model, find_model(choice, settings.home, environment, tell));
   ESCRIBANO_CHECK(print_out(file_lines(model.files)));
   return ExitCode::done;
 }
@@ -54,14 +70,25 @@ void add_models_path(CLI::App& models, const Environment& environment, ExitCode&
 }
 
 void add_models_import(CLI::App& models, const Environment& environment, ExitCode& exit_code) {
-  auto folder = std::make_shared<std::string>();
+  auto arguments = std::make_shared<ImportArguments>();
   CLI::App* command = models.add_subcommand("import", "Make a folder of weights ready to run");
   command->footer(
-      "The folder is left as it is. What is made of it lies in the cache of ESCRIBANO_HOME and is found again by the "
-      "contents of the folder; the two files are printed.\n\n"
-      "Example:\n  escribano models import ~/models/Qwen3-VL-2B-Instruct-bf16");
-  command->add_option("FOLDER", *folder, "In Hugging Face's or MLX's layout")->required();
-  command->callback([folder, environment, &exit_code] { exit_code = exit_with(import(*folder, environment)); });
+      "The folder is left as it is. What is made of it lies in the cache of ESCRIBANO_HOME, is found again by the "
+      "contents of the folder, and is kept only if it describes a picture; the two files are printed. A quantised "
+      "model "
+      "is used by the path of its first file.\n\n"
+      "Examples:\n  escribano models import ~/models/Qwen3-VL-2B-Instruct-bf16\n"
+      "  escribano models import --quantize q8_0 ~/models/Qwen3-VL-2B-Instruct-bf16");
+  std::vector<std::string> types;
+  for (const Quantization type : kQuantizations) types.emplace_back(quantization_name(type));
+  command
+      ->add_option("--quantize", arguments->quantize,
+                   "q8_0 or q4_k_m: quantise the language model, which then needs less memory and decodes faster; the "
+                   "vision tower "
+                   "stays as it is")
+      ->check(CLI::IsMember(types));
+  command->add_option("FOLDER", arguments->folder, "In Hugging Face's or MLX's layout")->required();
+  command->callback([arguments, environment, &exit_code] { exit_code = exit_with(import(*arguments, environment)); });
 }
 
 void add_models_command(CLI::App& app, const Environment& environment, ExitCode& exit_code) {

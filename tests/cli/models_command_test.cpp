@@ -70,6 +70,35 @@ TEST_F(ModelsCommand, ListsWhatIsThereAndWhetherItFits) {
   EXPECT_THAT(models({"list"}, options).out, HasSubstr("no\n"));
 }
 
+TEST_F(ModelsCommand, ImportsAFolderAsItIsAndQuantised) {
+  const std::string demo = (fs::path(ESCRIBANO_SOURCE_DIR) / "assets" / "demo-model").native();
+  const auto first_line = [](const CommandResult& result) { return result.out.substr(0, result.out.find('\n')); };
+  const CommandResult whole = models({"import", demo});
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  EXPECT_EQ(models({"path", demo}).out, whole.out);
+  const CommandResult small = models({"import", "--quantize", "q8_0", demo});
+  ASSERT_EQ(small.exit_code, 0) << small.err;
+  EXPECT_LT(fs::file_size(first_line(small)), fs::file_size(first_line(whole)) * 6 / 10);
+  EXPECT_EQ(models({"import", demo}).out, whole.out) << "both are kept";
+
+  EXPECT_EQ(models({"import", "--quantize", "q5", demo}).exit_code, 2);
+  const CommandResult missing = models({"import", (folder.path() / "nowhere").native()});
+  EXPECT_EQ(missing.exit_code, 1);
+  EXPECT_THAT(missing.err, HasSubstr("there is no such folder"));
+}
+
+TEST_F(ModelsCommand, KeepsNoImportThatCannotDescribeAPicture) {
+  CommandOptions options;
+  options.environment["ESCRIBANO_MEMORY_LIMIT_MB"] = "60";
+  const std::string demo = (fs::path(ESCRIBANO_SOURCE_DIR) / "assets" / "demo-model").native();
+  const CommandResult result = models({"import", demo}, options);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("60"));
+  for (const auto& entry : fs::recursive_directory_iterator(folder.path() / "home" / "cache")) {
+    EXPECT_NE(entry.path().extension(), ".gguf") << entry.path();
+  }
+}
+
 TEST_F(ModelsCommand, ListsForPrograms) {
   fs::create_directories(folder.path() / "home/models/org/empty");
   CommandOptions options;
