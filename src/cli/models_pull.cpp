@@ -140,10 +140,13 @@ Result<ExitCode> pull_model(const PullArguments& arguments, const Environment& e
   // By its name, so that the import is called that; by its folder where the name means something else here.
   std::error_code ignored;
   const bool is_hidden = fs::exists(name.repository, ignored);
-  ESCRIBANO_TRY(const ChosenModel model, find_model({.name = is_hidden ? pulled->folder.native() : name.repository,
-                                                     .needs_vision = false,
-                                                     .import = checked_import(settings, environment, std::nullopt)},
-                                                    settings.home, environment, tell));
+  ESCRIBANO_TRY(const std::vector<fs::path> models, list_models(pulled->folder));
+  const std::string label = models.size() > 1 ? ":" + name.quant : "";
+  ESCRIBANO_TRY(const ChosenModel model,
+                find_model({.name = (is_hidden ? pulled->folder.native() : name.repository) + label,
+                            .needs_vision = false,
+                            .import = checked_import(settings, environment, std::nullopt)},
+                           settings.home, environment, tell));
   ESCRIBANO_CHECK(print_out(file_lines(model.files)));
   return ExitCode::done;
 }

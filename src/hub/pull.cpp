@@ -63,11 +63,12 @@ bool is_same_content(const RemoteFile& a, const RemoteFile& b) {
   return !a.git_sha1.empty() && a.git_sha1 == b.git_sha1;
 }
 
-// Whether `manifest` tells of these files of this commit.
+// Whether `manifest` tells of these files of this commit, and perhaps of more.
 bool is_of(const Manifest& manifest, const std::string& commit, const std::vector<PullFile>& files) {
-  return manifest.commit == commit &&
-         std::ranges::equal(manifest.files, files, [](const PullFile& a, const PullFile& b) {
-           return a.name == b.name && is_same_content(a.remote, b.remote);
+  return manifest.commit == commit && std::ranges::all_of(files, [&](const PullFile& file) {
+           return std::ranges::any_of(manifest.files, [&](const PullFile& other) {
+             return other.name == file.name && is_same_content(other.remote, file.remote);
+           });
          });
 }
 
@@ -87,7 +88,10 @@ bool has_all(const fs::path& folder, const std::vector<PullFile>& files) {
 }
 
 bool has_label(const Manifest& manifest, const std::string& quant) {
-  return ::strcasecmp(manifest.name.quant.c_str(), quant.c_str()) == 0;
+  return ::strcasecmp(manifest.name.quant.c_str(), quant.c_str()) == 0 ||
+         std::ranges::any_of(manifest.files, [&](const PullFile& file) {
+           return ::strcasecmp(quant_label(file.name).c_str(), quant.c_str()) == 0;
+         });
 }
 
 // `a` and `b` are folders of one file system, and are exchanged in one step.
@@ -140,6 +144,7 @@ class Pull {
       return result(Pulled::How::up_to_date, folder_);
     }
     ESCRIBANO_CHECK(check_replaceable(before.has_value()));
+    if (before && before->commit == commit_) add_other_labels(*before);
     ESCRIBANO_CHECK(open_part());
     if (!is_finished_) {
       const Status arrived = bring(hub, before);
@@ -151,7 +156,8 @@ class Pull {
     ESCRIBANO_CHECK(put_in_place(before));
     Pulled pulled = result(Pulled::How::downloaded, folder_);
     pulled.fresh_bytes = fresh_bytes_;
-    if (before) pulled.replaced = fmt::format("{}@{}", to_text(before->name), before->commit.substr(0, 12));
+    if (before && before->commit != commit_)
+      pulled.replaced = fmt::format("{}@{}", to_text(before->name), before->commit.substr(0, 12));
     return pulled;
   }
 
@@ -230,6 +236,16 @@ class Pull {
 
   bool is_up_to_date(const std::optional<Manifest>& there) const {
     return there && is_of(*there, commit_, files_) && has_all(folder_, files_);
+  }
+
+  // Of the same commit, models with other labels stay beside the one that is wanted now.
+  void add_other_labels(const Manifest& before) {
+    for (const PullFile& file : before.files) {
+      if (std::ranges::find(files_, file.name, &PullFile::name) == files_.end() && has_all(folder_, {file})) {
+        files_.push_back(file);
+      }
+    }
+    std::ranges::sort(files_, {}, &PullFile::name);
   }
 
   Status check_replaceable(bool was_pulled) const {

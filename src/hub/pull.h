@@ -50,12 +50,12 @@ struct Pulled {
   std::size_t files = 0;
   std::uint64_t total_bytes = 0;
   std::uint64_t fresh_bytes = 0;  // downloaded in this run
-  std::string replaced;           // what was in the folder before: "org/name@commit"; empty where nothing was
+  std::string replaced;           // the commit that was in the folder before: "org/name@commit"; empty where none was
 };
 
 // Pulls `name` into home/models/ORG/NAME. The files arrive in home/models/ORG/.NAME.part and take their place in one step, once
 // all of them are there and have the hashes that the hub lists; a folder pulled before is replaced as a whole, and lends
-// those of its files that have not changed. Whatever ends it, the next pull of the same goes on from there, and nothing is
+// those of its files that have not changed. Of the same commit, GGUF files with other labels are taken along. Whatever ends it, the next pull of the same goes on from there, and nothing is
 // ever written outside these two folders. Files that a user put into a pulled folder stay in it.
 //
 // Fails with not_permitted (401, 403, a home that cannot be written), not_found (no such model, revision or usable file),

@@ -165,13 +165,15 @@ TEST_P(PullOf, KilledAtRandomMomentsItEndsWithAModelThatGivesTheGoldenTexts) {
   server.set_folder(source);
   std::uint64_t total = 0;
   for (const auto& entry : fs::directory_iterator(source)) total += entry.file_size();
-  server.set_bytes_per_second(std::max<std::uint64_t>(total / 2, 1));
   std::mt19937 random(20'261'123);
   const int kills = kills_wanted();
-  // On average a kill comes when some more of the whole has been sent than its share without the last fifth.
-  std::uniform_int_distribution<std::uint64_t> bytes(1, 2 * total * 4 / 5 / static_cast<std::uint64_t>(kills));
   int killed = 0;
   for (int i = 0; i < kills; ++i) {
+    // On average a kill comes when its share of the rest has been sent, at a rate at which the rest would take two seconds:
+    // so none comes too late, however long this process is kept waiting.
+    const std::uint64_t rest = std::max(total - std::min(total, server.sent_bytes()), total / 100);
+    server.set_bytes_per_second(rest / 2);
+    std::uniform_int_distribution<std::uint64_t> bytes(1, 2 * rest * 4 / 5 / static_cast<std::uint64_t>(kills - i));
     Subprocess process = start_pull();
     wait_for_bytes(process, bytes(random));
     ASSERT_FALSE(process.ended()) << "after " << killed << " kills";
@@ -230,6 +232,21 @@ TEST_F(PullCommand, CtrlCEndsItInOrderAndTheSameCommandGoesOn) {
   EXPECT_THAT(rest.err, HasSubstr("org/model is in " + model().native() + ": commit aaaaaaaaaaaa"));
   EXPECT_LT(server.sent_bytes() - before, 23'000'000U);
   EXPECT_THAT(run({"models", "pull", "org/model", "--no-import"}).err, HasSubstr("up to date"));
+}
+
+TEST_F(PullCommand, TwoPrecisionsOfAModelLieBesideEachOther) {
+  const CommandResult imported = run({"models", "import", kDemo.native()});
+  ASSERT_EQ(imported.exit_code, 0) << imported.err;
+  const fs::path pair = fs::path(imported.out.substr(0, imported.out.find('\n'))).parent_path();
+  const std::string language_model = read_text_file(pair / "model.gguf", 1U << 28).value();
+  server.set_files({{"M-F16.gguf", language_model},
+                    {"M-Q8_0.gguf", language_model},
+                    {"mmproj-M-F16.gguf", read_text_file(pair / "mmproj.gguf", 1U << 28).value()}});
+  const std::string projector = (model() / "mmproj-M-F16.gguf").native() + "\n";
+  EXPECT_EQ(run({"models", "pull", "org/model:f16"}).out, (model() / "M-F16.gguf").native() + "\n" + projector);
+  EXPECT_EQ(run({"models", "pull", "org/model:Q8_0"}).out, (model() / "M-Q8_0.gguf").native() + "\n" + projector);
+  EXPECT_EQ(run({"models", "path", "org/model:F16"}).out, (model() / "M-F16.gguf").native() + "\n" + projector);
+  EXPECT_THAT(run({"models", "path", "org/model"}).err, AllOf(HasSubstr("M-F16.gguf"), HasSubstr("M-Q8_0.gguf")));
 }
 
 TEST_F(PullCommand, EachFailureIsOneLine) {

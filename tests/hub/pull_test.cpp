@@ -581,16 +581,33 @@ TEST_F(PullTest, OfflineNothingIsAsked) {
   EXPECT_EQ(failure("org/model@other").code, Errc::not_found);
 }
 
-TEST_F(PullTest, AnotherLabelTakesThePlaceOfTheOneBefore) {
-  server.set_files({{"M-Q4_K_M.gguf", content(1000, 1)},
-                    {"sub/M-Q8_0.gguf", content(2000, 2)},
-                    {"mmproj-F16.gguf", content(500, 3)}});
+TEST_F(PullTest, AnotherLabelComesToLieBesideTheOneBefore) {
+  const std::vector<HubServer::File> files = {{"M-Q4_K_M.gguf", content(1000, 1)},
+                                              {"sub/M-Q8_0.gguf", content(2000, 2)},
+                                              {"M-F16.gguf", content(4000, 4)},
+                                              {"mmproj-F16.gguf", content(500, 3)}};
+  server.set_files(files);
+  using Names = std::set<std::string>;
   EXPECT_EQ(failure().code, Errc::invalid_argument);
   pull_well("org/model:q4_k_m");
-  EXPECT_EQ(names_in(model()), (std::set<std::string>{".escribano-pull.json", "M-Q4_K_M.gguf", "mmproj-F16.gguf"}));
+  EXPECT_EQ(names_in(model()), (Names{".escribano-pull.json", "M-Q4_K_M.gguf", "mmproj-F16.gguf"}));
   EXPECT_EQ(pull_it("org/model:Q4_K_M").value().how, Pulled::How::up_to_date);
-  pull_well("org/model:Q8_0");
-  EXPECT_EQ(names_in(model()), (std::set<std::string>{".escribano-pull.json", "M-Q8_0.gguf", "mmproj-F16.gguf"}));
+  const Pulled second = pull_it("org/model:Q8_0").value();
+  EXPECT_EQ(second.fresh_bytes, 2000u);
+  EXPECT_EQ(second.replaced, "");
+  EXPECT_EQ(names_in(model()), (Names{".escribano-pull.json", "M-Q4_K_M.gguf", "M-Q8_0.gguf", "mmproj-F16.gguf"}));
+  EXPECT_EQ(pull_it("org/model:Q4_K_M").value().how, Pulled::How::up_to_date);
+  EXPECT_EQ(pull_it("org/model:Q8_0").value().how, Pulled::How::up_to_date);
+
+  // What somebody has removed is not brought back.
+  fs::remove(model() / "M-Q4_K_M.gguf");
+  pull_well("org/model:F16");
+  EXPECT_EQ(names_in(model()), (Names{".escribano-pull.json", "M-F16.gguf", "M-Q8_0.gguf", "mmproj-F16.gguf"}));
+
+  // Files of two commits do not belong together.
+  server.set_files(files, kNewCommit);
+  EXPECT_THAT(pull_it("org/model:F16").value().replaced, HasSubstr("org/model"));
+  EXPECT_EQ(names_in(model()), (Names{".escribano-pull.json", "M-F16.gguf", "mmproj-F16.gguf"}));
 }
 
 TEST_F(PullTest, ACrashBeforeOrAfterTheLastStepIsMended) {
