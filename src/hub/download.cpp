@@ -240,7 +240,8 @@ class Downloader {
     }
     if (exchange.direct) state.direct_url.clear();
     ++piece.failures;
-    ESCRIBANO_TRY(const milliseconds wait, hub_.wait_after(outcome, piece.failures, name_of(exchange)));
+    ESCRIBANO_TRY(const milliseconds wait,
+                  hub_.wait_after(outcome, piece.failures, name_of(exchange), hub_.options().retry.attempts));
     piece.not_before = Clock::now() + (expired ? milliseconds(0) : wait);
     pending_.push_front(piece);
     return {};

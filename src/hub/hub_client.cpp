@@ -101,7 +101,8 @@ Result<HttpUrl> HubClient::redirect(const std::string& from, const HttpHead& hea
   return target;
 }
 
-Result<milliseconds> HubClient::wait_after(const HttpOutcome& outcome, int failures, std::string_view what) const {
+Result<milliseconds> HubClient::wait_after(const HttpOutcome& outcome, int failures, std::string_view what,
+                                           int attempts) const {
   const RetryRule& rule = options_.retry;
   Error error;
   bool may_pass = false;
@@ -116,7 +117,7 @@ Result<milliseconds> HubClient::wait_after(const HttpOutcome& outcome, int failu
     may_pass = outcome.status == 408 || outcome.status == 429 || outcome.status >= 500;
   }
   if (!may_pass) return fail(std::move(error));
-  if (failures >= rule.attempts) {
+  if (failures >= attempts) {
     return fail(error.code, "{} (tried {} times)", error.message, failures);
   }
   const int doublings = std::clamp(failures - 1, 0, 20);
@@ -148,7 +149,8 @@ Result<HubClient::Answer> HubClient::get(const std::string& url, std::string_vie
       at = next.text;
       continue;
     }
-    ESCRIBANO_TRY(const milliseconds wait, wait_after(outcome, ++failures, what));
+    const int attempts = outcome.error ? options_.retry.attempts_to_reach : options_.retry.attempts;
+    ESCRIBANO_TRY(const milliseconds wait, wait_after(outcome, ++failures, what, attempts));
     if (!wait_for(wait, stop)) return fail(Errc::cancelled, "cancelled");
     at = url;
     hops = 0;

@@ -17,6 +17,7 @@ namespace escribano::hub {
 // How often and when a request that failed is made again.
 struct RetryRule {
   int attempts = 6;                                // in all, without progress
+  int attempts_to_reach = 3;                       // of the first questions: who has no network should soon hear so
   std::chrono::milliseconds first_wait{1000};      // doubled each time
   std::chrono::milliseconds longest_wait{30'000};  // of those
   std::chrono::milliseconds longest_asked{
@@ -53,8 +54,9 @@ class HubClient {
   Result<HttpUrl> redirect(const std::string& from, const HttpHead& head, int hops) const;
 
   // How long to wait before asking again, once `failures` attempts have failed; or why there is no use in it. `what` is the
-  // thing that was asked for, and begins the message.
-  Result<std::chrono::milliseconds> wait_after(const HttpOutcome& outcome, int failures, std::string_view what) const;
+  // thing that was asked for, and begins the message; `attempts` how many there may be.
+  Result<std::chrono::milliseconds> wait_after(const HttpOutcome& outcome, int failures, std::string_view what,
+                                               int attempts) const;
 
   struct Answer {
     std::string body;

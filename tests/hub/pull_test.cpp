@@ -456,7 +456,7 @@ TEST_F(PullTest, AServerThatAsksForTooMuchPatienceIsGivenUp) {
 
 TEST_F(PullTest, AServerThatFallsSilentIsTriedAgainAndGivenUp) {
   options.hub.stall_timeout = std::chrono::milliseconds(100);
-  options.hub.retry.attempts = 2;
+  options.hub.retry.attempts_to_reach = 2;
   server.set_fault([](const Request&, const Reply&) { return Reply{.silent = true}; });
   EXPECT_THAT(failure().message, AllOf(HasSubstr("nothing was heard"), HasSubstr("tried 2 times")));
 }
