@@ -175,6 +175,7 @@ TEST_F(ProcessCommand, CtrlCKeepsWhatWasDoneAndTheNextRunGoesOn) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(100);
   std::size_t described = 0;
   while (described == 0 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the processor is for what we wait for
     if (!std::filesystem::exists(home.database())) continue;
     const auto store = open_store(home.database());
     if (!store) continue;
