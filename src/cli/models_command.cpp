@@ -80,6 +80,7 @@ void add_models_import(CLI::App& models, const Environment& environment, ExitCod
       "Examples:\n  escribano models import ~/models/Qwen3-VL-2B-Instruct-bf16\n"
       "  escribano models import --quantize q8_0 ~/models/Qwen3-VL-2B-Instruct-bf16");
   std::vector<std::string> types;
+  types.reserve(kQuantizations.size());
   for (const Quantization type : kQuantizations) types.emplace_back(quantization_name(type));
   command
       ->add_option("--quantize", arguments->quantize,

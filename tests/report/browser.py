@@ -23,6 +23,7 @@ import time
 
 DEADLINE_S = 60
 START_S = 15
+ANSWER_S = 25
 
 # Runs before every page's own scripts, also where those are off.
 WATCH = """
@@ -33,6 +34,10 @@ document.addEventListener('securitypolicyviolation', (e) => window.__violations.
 
 class Wrong(Exception):
     """What was found is not what must be."""
+
+
+class Silent(Wrong):
+    """The browser itself did not answer, whatever the page is like."""
 
 
 def expect(value, message):
@@ -86,9 +91,11 @@ class Browser:
 
     def read(self):
         while b"\0" not in self.buffer:
-            left = self.end - time.monotonic()
+            now = time.monotonic()
+            left = min(self.end, self.asked_at + ANSWER_S) - now
             if left <= 0 or not select.select([self.receive_end], [], [], left)[0]:
-                raise Wrong(f"the browser did not answer in time to {self.asked}")
+                kind = Silent if now < self.end else Wrong
+                raise kind(f"the browser did not answer in time to {self.asked}")
             data = os.read(self.receive_end, 1 << 20)
             if not data:
                 raise Wrong("the browser ended")
@@ -102,6 +109,7 @@ class Browser:
         if self.session:
             message["sessionId"] = self.session
         self.asked = f"{method} {params}"[:300]
+        self.asked_at = time.monotonic()
         data = json.dumps(message).encode() + b"\0"
         while data:
             data = data[os.write(self.send_end, data):]
@@ -168,6 +176,19 @@ class Browser:
         self.mouse("mouseMoved", x, y)
         self.mouse("mousePressed", x, y)
         self.mouse("mouseReleased", x, y)
+
+    def click_until(self, selector, expression, what):
+        """Clicks until `expression` is true: a page that still scrolls moves what is clicked away from under the mouse."""
+        def done():
+            self.click(*self.middle(selector))
+            look_until = time.monotonic() + 0.5
+            while time.monotonic() < look_until:
+                if self.run(f"Boolean({expression})"):
+                    return True
+                self.wait()
+            return False
+
+        self.until(done, what)
 
     def settle(self):
         """Until what scrolled has said so."""
@@ -266,8 +287,8 @@ def check_timeline(browser, folder):
 
     # A click shows the frames of the segment.
     expect(not browser.run("document.querySelector('#s3 details').open"), "frames are folded at first")
-    browser.click(*browser.middle('.span[data-segment="3"] rect'))
-    browser.until_true("document.querySelector('#s3 details').open", "the frames of the segment are open")
+    browser.click_until('.span[data-segment="3"] rect', "document.querySelector('#s3 details').open",
+                        "the frames of the segment are open")
     browser.until_true("""(() => { const b = document.querySelector('#s3').getBoundingClientRect();
       return b.top >= 0 && b.top < innerHeight / 2; })()""", "the segment is in view")
     expect_equal(browser.run("document.activeElement.id"), "s3", "focus")
@@ -368,13 +389,10 @@ def check_filters(browser, folder):
     expect_equal(browser.run(VISIBLE_SEGMENTS), [], "segments with a word that is nowhere")
     expect(browser.run("!document.getElementById('none').hidden"), "the page says that nothing was found")
     # A click in the timeline leads to its segment all the same.
-    def led():  # a page that still scrolls moves the span away from under the mouse
-        browser.run("window.scrollTo({top: 0, behavior: 'instant'})")
-        browser.click(*browser.middle('.span[data-segment="2"] rect'))
-        browser.wait()
-        return browser.run("!document.querySelector('#s2').hidden && document.querySelector('#s2 details').open")
-
-    browser.until(led, "a click in the timeline leads to its segment")
+    browser.run("window.scrollTo({top: 0, behavior: 'instant'})")
+    browser.click_until('.span[data-segment="2"] rect',
+                        "!document.querySelector('#s2').hidden && document.querySelector('#s2 details').open",
+                        "a click in the timeline leads to its segment")
     expect_equal(browser.run("location.href").split("#")[0], browser.url, "address")
     browser.check_quiet()
 
@@ -406,8 +424,8 @@ def check_attacks(browser, folder):
         browser.run("document.querySelectorAll('#tabs button')[1].click()")
         browser.run("document.querySelector('.chip').click()")
         browser.run("document.getElementById('strip').scrollIntoView({behavior: 'instant', block: 'center'})")
-        browser.click(*browser.middle('.span[data-segment="1"] rect'))
-        browser.until_true("document.querySelector('#s1 details').open", f"{name}: a click chooses")
+        browser.click_until('.span[data-segment="1"] rect', "document.querySelector('#s1 details').open",
+                            f"{name}: a click chooses")
         expect_equal(browser.run("typeof window.__pwned"), "undefined", f"{name}: a script ran")
         browser.size(375, 812, mobile=True)
         expect(browser.run("document.documentElement.scrollWidth") <= 375, f"{name}: as wide as the phone")
@@ -419,13 +437,12 @@ def check_summary(browser, folder):
     browser.open(os.path.join(folder, "sample.html"))
     shown = "[...document.querySelectorAll('.artefact')].map((a) => a.checkVisibility())"
     expect_equal(browser.run(shown), [True, False, False], "forms at first")
-    browser.click(*browser.middle("#tabs button:nth-child(2)"))
+    browser.click_until("#tabs button:nth-child(2)", f"{shown}[1]", "a click shows another form")
     expect_equal(browser.run(shown), [False, True, False], "after a click")
     browser.key("ArrowRight", 39)
     expect_equal(browser.run(shown), [False, False, True], "after the arrow")
     browser.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
-    browser.click(*browser.middle("#copy"))
-    browser.until_true("document.getElementById('copy').textContent === 'Copied'", "the copy button says so")
+    browser.click_until("#copy", "document.getElementById('copy').textContent === 'Copied'", "the copy button says so")
     expect("The session starts in TablePlus" in browser.run("navigator.clipboard.readText()"), "the Markdown is copied")
     browser.check_quiet()
 
@@ -502,11 +519,10 @@ def check_without_scripts(browser, folder):
     expect_equal(browser.run("document.querySelectorAll('.span').length"), len(report["segments"]), "segments in the timeline")
     expect(not browser.run("document.getElementById('filters').checkVisibility()"), "what needs scripts is not shown")
     # Links of the timeline lead to the segments.
-    browser.click(*browser.middle('.span[data-segment="5"] rect'))
-    browser.until(lambda: browser.run("document.querySelector('#s5').matches(':target')"), "the link leads to the segment")
+    browser.click_until('.span[data-segment="5"] rect', "document.querySelector('#s5').matches(':target')",
+                        "the link leads to the segment")
     browser.run("document.querySelector('#s5 summary').scrollIntoView({behavior: 'instant', block: 'center'})")
-    browser.click(*browser.middle("#s5 summary"))
-    browser.until(lambda: browser.run("document.querySelector('#s5 details').open"), "frames can be opened")
+    browser.click_until("#s5 summary", "document.querySelector('#s5 details').open", "frames can be opened")
     for event in browser.events:
         if event.get("method") == "Network.requestWillBeSent":
             url = event["params"]["request"]["url"]
@@ -567,19 +583,22 @@ def main():
     if program is None:
         print("chromium is not installed")
         return 3
-    try:
-        browser = start_browser(program, folder)
-    except Wrong as wrong:
-        print(f"chromium did not start: {wrong}")
-        return 1
-    try:
-        check(browser, folder)
-    except Wrong as wrong:
-        print(wrong)
-        return 1
-    finally:
-        browser.close()
-    return 0
+    for is_last in (False, True):
+        try:
+            browser = start_browser(program, folder)
+        except Wrong as wrong:
+            print(f"chromium did not start: {wrong}")
+            return 1
+        try:
+            check(browser, folder)
+            return 0
+        except Wrong as wrong:
+            print(wrong)
+            if is_last or not isinstance(wrong, Silent):
+                return 1
+        finally:
+            browser.close()
+    return 1
 
 
 if __name__ == "__main__":

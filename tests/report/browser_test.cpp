@@ -31,7 +31,7 @@ class ReportInBrowser : public testing::Test {
     const CommandResult result =
         run_command({"/usr/bin/env", "python3", "-B", ESCRIBANO_SOURCE_DIR "/tests/report/browser.py",
                      folder_.path().native(), name},
-                    {.deadline = std::chrono::seconds(120)});
+                    {.deadline = std::chrono::seconds(240)});
 #ifdef __APPLE__
     if (result.exit_code == kNoBrowser) GTEST_SKIP() << "chromium is not installed; the check runs on Linux";
 #endif
