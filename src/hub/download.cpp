@@ -230,9 +230,10 @@ class Downloader {
     Piece piece = exchange.piece;
     FileState& state = states_[piece.file];
     if (exchange.received >= kProgressBytes && !state.whole) piece.failures = 0;
-    // The addresses that a hub sends one to are good for an hour or so.
-    const bool expired = exchange.direct && !outcome.error && outcome.status >= 400 && outcome.status < 500;
-    if (expired && outcome.status != 429) {
+    // The addresses that a hub sends one to are good for an hour or so, and whoever refuses them is not the hub.
+    const bool sent_there = exchange.direct || exchange.hops > 0;
+    const bool refused = sent_there && !outcome.error && outcome.status >= 400 && outcome.status < 500;
+    if (refused && outcome.status != 429) {
       outcome.error = Error{
           Errc::backend_error,
           fmt::format("{}: the server that the hub names answered with status {}", name_of(exchange), outcome.status)};
@@ -242,7 +243,7 @@ class Downloader {
     ++piece.failures;
     ESCRIBANO_TRY(const milliseconds wait,
                   hub_.wait_after(outcome, piece.failures, name_of(exchange), hub_.options().retry.attempts));
-    piece.not_before = Clock::now() + (expired ? milliseconds(0) : wait);
+    piece.not_before = Clock::now() + (refused && exchange.direct ? milliseconds(0) : wait);
     pending_.push_front(piece);
     return {};
   }

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <regex>
 #include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include "models/resolve.h"
 
 namespace escribano::hub {
 namespace {
@@ -49,12 +50,20 @@ bool belongs_to_safetensors(std::string_view name) {
          is_like("tokenizer", ".json") || is_like("chat_template", ".json") || is_like("chat_template", ".jinja");
 }
 
+// "-00001-of-00003", as llama.cpp names the parts of a model.
+bool ends_with_part(std::string_view stem) {
+  constexpr std::string_view kForm = "-#####-of-#####";
+  if (stem.size() < kForm.size()) return false;
+  stem.remove_prefix(stem.size() - kForm.size());
+  return std::ranges::equal(stem, kForm, [](unsigned char c, char form) {
+    return form == '#' ? std::isdigit(c) != 0 : c == static_cast<unsigned char>(form);
+  });
+}
+
 std::string part_less_stem(std::string_view file_name) {
   std::string stem(file_name);
   if (lower(stem).ends_with(".gguf")) stem.resize(stem.size() - 5);
-  static const std::regex part("-[0-9]{5}-of-[0-9]{5}$");
-  std::smatch match;
-  if (std::regex_search(stem, match, part)) stem.resize(static_cast<std::size_t>(match.position(0)));
+  if (ends_with_part(stem)) stem.resize(stem.size() - 15);
   return stem;
 }
 
@@ -138,15 +147,11 @@ Result<std::vector<PullFile>> select_gguf(const std::vector<const RemoteFile*>& 
 }  // namespace
 
 std::string quant_label(std::string_view file_name) {
-  std::string stem = part_less_stem(file_name);
-  static const std::regex label(
-      "(?:^|[-._])((?:UD-)?(?:I?Q[0-9][0-9A-Z_]*|TQ[0-9][0-9A-Z_]*|MXFP4[0-9A-Z_]*|BF16|FP?16|FP?32))$",
-      std::regex::icase);
-  std::smatch match;
-  if (stem.size() <= 200 && std::regex_search(stem, match, label)) return match[1];
-  static const std::regex leading("^(?:.*mmproj[-._])?(BF16|FP?16|FP?32|Q8_0)[-._].*$", std::regex::icase);
-  if (stem.size() <= 200 && std::regex_search(stem, match, leading)) return match[1];
-  return stem;
+  const std::string stem = part_less_stem(file_name);
+  const std::string label = quantisation_label(stem + ".gguf");
+  if (label.empty()) return stem;
+  // "dynamic" quantisation, whose label is the usual one behind a word of its own
+  return lower(stem).find("ud-" + lower(label)) == std::string::npos ? label : "UD-" + label;
 }
 
 Result<std::vector<PullFile>> select_files(const std::vector<RemoteFile>& files, const HubName& name) {

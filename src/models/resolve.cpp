@@ -48,7 +48,8 @@ std::string names(const std::vector<fs::path>& paths) {
 
 bool is_precision(std::string_view word) {
   if (word == "f16" || word == "bf16" || word == "f32" || word == "fp16" || word == "fp32") return true;
-  if (word.starts_with('i')) word.remove_prefix(1);  // IQ4_XS
+  if (word.starts_with("mxfp")) return true;
+  if (word.starts_with('i') || word.starts_with('t')) word.remove_prefix(1);  // IQ4_XS, TQ1_0
   return word.size() >= 2 && (word[0] == 'q') && std::isdigit(static_cast<unsigned char>(word[1])) != 0;
 }
 
