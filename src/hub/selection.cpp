@@ -147,7 +147,7 @@ Result<std::vector<PullFile>> select_gguf(const std::vector<const RemoteFile*>& 
 }  // namespace
 
 std::string quant_label(std::string_view file_name) {
-  const std::string stem = part_less_stem(file_name);
+  std::string stem = part_less_stem(file_name);
   const std::string label = quantisation_label(stem + ".gguf");
   if (label.empty()) return stem;
   // "dynamic" quantisation, whose label is the usual one behind a word of its own
