@@ -169,6 +169,21 @@ TEST_F(EngineTest, AnEncodeThatFailsTakesNoNeighbourAlong) {
   EXPECT_EQ(outcome.frames[2].status, FrameStatus::described);
 }
 
+TEST_F(EngineTest, WhoeverIsToldOfAFrameFindsItCounted) {
+  start(2);
+  Recorder recorder;
+  DescribeObserver observer = recorder.observer();
+  std::vector<std::uint64_t> counted;
+  observer.on_frame = [&, told = observer.on_frame](const FrameResult& result) {
+    counted.push_back(engine->counters().frames_described);
+    told(result);
+  };
+  ASSERT_TRUE(engine->submit(request(numbers_up_to(5)), std::move(observer)));
+  ASSERT_TRUE(recorder.wait().done);
+  ASSERT_EQ(counted.size(), 5u);
+  for (std::size_t i = 0; i < counted.size(); ++i) EXPECT_GE(counted[i], i + 1);
+}
+
 TEST_F(EngineTest, CancellingEndsTheRequestDuringAnEncodeWithoutFurtherFrames) {
   std::promise<void> encoding;
   std::atomic<int> encodes = 0;

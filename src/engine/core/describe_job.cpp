@@ -166,6 +166,9 @@ void DescribeJob::deliver(FrameResult result) {
   }
   const std::size_t index = result.index;
   waiting_[index] = std::move(result);
+}
+
+void DescribeJob::hand_out() {
   while (delivered_ < waiting_.size() && waiting_[delivered_]) {
     observer_.on_frame(*waiting_[delivered_]);
     waiting_[delivered_].reset();

@@ -39,6 +39,7 @@ class DescribeJob final : public Job {
   void deliver_failure(const Unit& unit, const Error& error) override;
   // Ends every frame of `unit`: members with their part of the answer, others with their own error.
   void deliver_answer(const Unit& unit, const std::string& text, FinishReason reason) override;
+  void hand_out() override;
   bool complete() const noexcept override { return delivered_ == request_.frames.size(); }
   void finish(const Status& status) override;
 

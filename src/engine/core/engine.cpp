@@ -300,9 +300,11 @@ void Engine::Impl::release(const UnitPtr& unit) {
   totals_.frames_unparsed += tally.unparsed;
   totals_.frames_failed += tally.failed;
   totals_.generations += tally.generations;
+  publish_counters();  // whoever is told of a frame finds it counted, and so is a job that is done
+  job->hand_out();
   if (!job->complete()) return;
   std::erase(jobs_, job);
-  publish_counters();  // whoever is told that the job is done finds it counted
+  publish_counters();
   job->finish({});
 }
 

@@ -68,7 +68,10 @@ class Job {
   // Ends `unit` with what the model wrote.
   virtual void deliver_answer(const Unit& unit, const std::string& text, FinishReason reason) = 0;
 
-  // Whether every unit was delivered; then, or when the job is cancelled, comes finish(), once.
+  // Tells whoever asked what has come of delivered units and can be told by now; they are counted by then.
+  virtual void hand_out() {}
+
+  // Whether every unit was delivered and handed out; then, or when the job is cancelled, comes finish(), once.
   virtual bool complete() const noexcept = 0;
   virtual void finish(const Status& status) = 0;
 
