@@ -6,7 +6,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "models/gguf.h"
@@ -20,7 +19,6 @@ namespace fs = std::filesystem;
 using namespace models;
 
 constexpr std::size_t kMaxEntries = 10'000;
-constexpr std::uint64_t kMaxConfigBytes = 4U << 20;
 
 // The folders directly in another one, by name. What cannot be listed has none.
 std::vector<fs::path> folders_in(const fs::path& folder) {
@@ -62,29 +60,23 @@ InstalledModel gguf_model(const fs::path& path, std::string name) {
   return model;
 }
 
-// Bits of a quantised MLX folder's weights; 0 for one that is not quantised, or does not say.
-std::uint64_t quantised_bits(const fs::path& folder) {
-  const auto text = read_text_file(folder / "config.json", kMaxConfigBytes);
-  if (!text) return 0;
-  const auto config = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  for (const char* key : {"quantization", "quantization_config"}) {
-    if (!config.is_object() || !config.contains(key) || !config[key].is_object()) continue;
-    const auto& bits = config[key].value("bits", nlohmann::json());
-    if (bits.is_number_unsigned() && bits.get<std::uint64_t>() <= 16) return bits.get<std::uint64_t>();
-  }
-  return 0;
+// How many weights a group of MLX's has in the module that `scales` belongs to; 0 where it is not quantised.
+std::uint64_t group_size(const MlxQuantization& quantization, std::string_view scales) {
+  const auto own = quantization.modules.find(std::string(scales.substr(0, scales.rfind('.'))));
+  if (own == quantization.modules.end()) return quantization.usual.group_size;
+  return own->second ? own->second->group_size : 0;
 }
 
-// What the weights take once they are imported: 16 bits each.
-void add_weights(const SafetensorsFolder& weights, std::uint64_t bits, bool tied_head, ModelInfo& info) {
+// What the weights take once they are imported: 16 bits each. Of a quantised module the scales tell how many there are.
+void add_weights(const SafetensorsFolder& weights, const HfConfig& config, ModelInfo& info) {
   for (const auto& [name, entry] : weights.tensors()) {
     const SafeTensor& tensor = *entry.tensor;
-    const bool packed = tensor.dtype == Dtype::other && bits > 0;
-    if (bits > 0 && (name.ends_with(".scales") || name.ends_with(".biases"))) continue;
-    if (tied_head && name.find("lm_head") != std::string::npos) continue;
-    const std::uint64_t bytes = packed                       ? tensor.size_bytes / bits * 16
-                                : tensor.dtype == Dtype::f32 ? tensor.size_bytes / 2
-                                                             : tensor.size_bytes;
+    if (config.text.tied_head && name.find("lm_head") != std::string::npos) continue;
+    std::uint64_t bytes = tensor.dtype == Dtype::f32 ? tensor.size_bytes / 2 : tensor.size_bytes;
+    if (config.quantization) {
+      if (tensor.dtype == Dtype::u32 || name.ends_with(".biases")) bytes = 0;
+      if (name.ends_with(".scales")) bytes *= group_size(*config.quantization, name);
+    }
     info.file_bytes += bytes;
     const bool vision = name.find("visual.") != std::string::npos || name.find("vision_tower.") != std::string::npos;
     if (vision) info.projector_bytes += bytes;
@@ -126,21 +118,20 @@ ModelInfo info_of(const HfConfig& config) {
 
 InstalledModel hf_model(const fs::path& folder, std::string name) {
   InstalledModel model = {.name = std::move(name), .path = folder};
-  const std::uint64_t bits = quantised_bits(folder);
-  if (bits > 0) model.kind = fmt::format("MLX {}-bit", bits);
   const auto weights = SafetensorsFolder::open(folder);
+  const auto config = read_hf_config(folder);
   if (weights) {
     model.size_bytes = weights->total_bytes();
-    if (bits == 0) model.kind = "HF " + main_dtype(*weights);
+    model.kind = "HF " + main_dtype(*weights);
   }
-  const auto config = read_hf_config(folder);
+  if (config && config->quantization) model.kind = fmt::format("MLX {}-bit", config->quantization->usual.bits);
   if (!config) {
     model.problem = config.error();
   } else if (!weights) {
     model.problem = weights.error();
   } else {
     model.info = info_of(*config);
-    add_weights(*weights, bits, config->text.tied_head, model.info);
+    add_weights(*weights, *config, model.info);
   }
   return model;
 }

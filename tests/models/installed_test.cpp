@@ -9,6 +9,7 @@
 
 #include "models/import.h"
 #include "models/tiny_model.h"
+#include "support/mlx_folder.h"
 #include "support/temp_folder.h"
 
 namespace escribano::models {
@@ -43,6 +44,21 @@ class Installed : public testing::Test {
   TempFolder temp;
   ResolveOptions options;
 };
+
+TEST_F(Installed, AQuantisedFolderTakesTheMemoryOfWhatItIsImportedAs) {
+  const fs::path demo = fs::path(ESCRIBANO_SOURCE_DIR) / "assets" / "demo-model";
+  const InstalledModel plain = installed_at(demo, "plain").front();
+  for (const int bits : {4, 8}) {
+    const fs::path folder = temp.path() / std::to_string(bits);
+    write_mlx_folder(demo, folder, {.bits = bits, .group_size = 32, .vision_tower = true});
+    const InstalledModel quantised = installed_at(folder, "quantised").front();
+    ASSERT_FALSE(quantised.problem) << quantised.problem->message;
+    EXPECT_EQ(quantised.kind, "MLX " + std::to_string(bits) + "-bit");
+    EXPECT_LT(quantised.size_bytes, plain.size_bytes * 7 / 10);
+    EXPECT_EQ(quantised.info.file_bytes, plain.info.file_bytes);
+    EXPECT_EQ(quantised.info.projector_bytes, plain.info.projector_bytes);
+  }
+}
 
 TEST_F(Installed, ListsEveryPlaceOnce) {
   TinyModel().write(options.demo_folder);
