@@ -157,6 +157,32 @@ TEST_F(ReuseTest, WhereTheFirstOneFailsTheNextIsDescribedAndTheOthersHaveItsAnsw
   EXPECT_THAT(reuses(outcome), ElementsAre(Reuse::none, Reuse::none, Reuse::duplicate, Reuse::duplicate));
 }
 
+// The third of four equal frames comes out of the image stage while the first one fails: the second one is before it.
+TEST_F(ReuseTest, WhoeverHasWaitedLongestTakesTheFirstOnesPlace) {
+  Gate fourth;
+  Gate fifth;
+  int prepared = 0;
+  script->before_prepare = [&] {
+    ++prepared;
+    if (prepared == 4) fourth.arrive();
+    if (prepared == 5) fifth.arrive();
+  };
+  int encoded = 0;
+  script->before_step = [&](std::string_view step) -> Status {
+    if (step != "encode") return {};
+    ++encoded;
+    if (encoded == 1) fourth.reached();
+    if (encoded != 2) return {};
+    fourth.open();
+    fifth.reached();
+    fifth.open();
+    return fail(Errc::inference_failed, "no");
+  };
+  start(2);
+  const Outcome outcome = run(request({6, 5, 5, 5, 7}));
+  EXPECT_THAT(reuses(outcome), ElementsAre(Reuse::none, Reuse::none, Reuse::none, Reuse::duplicate, Reuse::none));
+}
+
 TEST_F(ReuseTest, WhereTheFirstOneIsCancelledTheOtherRequestIsDescribed) {
   Gate encoding;
   bool first = true;

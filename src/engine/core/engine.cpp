@@ -89,9 +89,9 @@ void Engine::Impl::post_loaded(UnitPtr unit) {
 void Engine::Impl::run(const std::stop_token& stop) {
   stop_ = stop;
   while (!stop.stop_requested()) {
-    collect_inbox();
     drop_cancelled();
-    take_duplicates();
+    take_duplicates();  // before those that have just been loaded, which stand behind them
+    collect_inbox();
     start_loading();
     next_fits_ = fit_context();
     publish_counters();
