@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <numeric>
+#include <set>
 #include <span>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -22,6 +25,7 @@ constexpr int kMaxCache_mb = 1 << 20;
 constexpr int kMaxMemory_mb = 1 << 24;
 constexpr int kMaxAttempts = 100;
 constexpr double kDay_s = 86'400;
+constexpr std::size_t kShownKeyBytes = 64;  // of a key that is no setting
 
 using Json = nlohmann::json;
 
@@ -106,14 +110,42 @@ std::string key_of(std::string_view variable) {
   return key;
 }
 
+// How many bytes have to be inserted, removed or replaced to make `b` of `a` (Levenshtein's distance).
+std::size_t edits_between(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);  // from the first bytes of a to the first i of b
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t n = 1; n <= a.size(); ++n) {
+    std::size_t diagonal = std::exchange(row[0], n);
+    for (std::size_t i = 1; i <= b.size(); ++i) {
+      const std::size_t replaced = diagonal + (a[n - 1] == b[i - 1] ? 0 : 1);
+      diagonal = std::exchange(row[i], std::min({row[i] + 1, row[i - 1] + 1, replaced}));
+    }
+  }
+  return row.back();
+}
+
 // Reads one setting after the other: its key in the file, then its variable.
 class Reader {
  public:
   Reader(const Environment& environment, Json config, std::string file)
       : environment_(environment), config_(std::move(config)), file_(std::move(file)) {}
 
+  // Called last: a key that nobody has read is a slip of the pen, and its setting would silently be the default.
+  Status check_keys() const {
+    for (const auto& [key, value] : config_.items()) {
+      if (known_.contains(key)) continue;
+      const std::string_view start = std::string_view(key).substr(0, kShownKeyBytes);
+      const auto alike = std::min_element(known_.begin(), known_.end(), [start](const auto& a, const auto& b) {
+        return edits_between(start, a) < edits_between(start, b);
+      });
+      return fail(Errc::invalid_argument, "'{}' in {} is no setting; the one most like it is {}", shown(start), file_,
+                  *alike);
+    }
+    return {};
+  }
+
   Status number(Setting<int>& setting, std::string_view variable, int low, int high) {
-    const std::string key = key_of(variable);
+    const std::string key = known_key(variable);
     if (config_.contains(key)) {
       const Json& value = config_[key];
       if (!value.is_number_integer()) {
@@ -131,7 +163,7 @@ class Reader {
 
   // An empty variable counts as not set.
   Status text(Setting<std::string>& setting, std::string_view variable, std::string_view what) {
-    const std::string key = key_of(variable);
+    const std::string key = known_key(variable);
     if (config_.contains(key)) {
       if (!config_[key].is_string() || config_[key].get<std::string>().empty()) {
         return fail(Errc::invalid_argument, "{} in {} must be {}", key, file_, what);
@@ -145,7 +177,7 @@ class Reader {
   }
 
   Status flag(Setting<bool>& setting, std::string_view variable) {
-    const std::string key = key_of(variable);
+    const std::string key = known_key(variable);
     if (config_.contains(key)) {
       if (!config_[key].is_boolean()) {
         return fail(Errc::invalid_argument, "{} in {} must be true or false", key, file_);
@@ -163,7 +195,7 @@ class Reader {
   }
 
   Status real(Setting<double>& setting, std::string_view variable, double low, double high) {
-    const std::string key = key_of(variable);
+    const std::string key = known_key(variable);
     if (config_.contains(key)) {
       const Json& value = config_[key];
       if (!value.is_number()) {
@@ -194,7 +226,7 @@ class Reader {
   }
 
   Status list(Setting<std::vector<std::string>>& setting, std::string_view variable) {
-    const std::string key = key_of(variable);
+    const std::string key = known_key(variable);
     if (config_.contains(key)) {
       const Json& value = config_[key];
       const auto is_text = [](const Json& item) { return item.is_string(); };
@@ -212,9 +244,12 @@ class Reader {
   }
 
  private:
+  std::string known_key(std::string_view variable) { return *known_.insert(key_of(variable)).first; }
+
   const Environment& environment_;
   Json config_;
   std::string file_;
+  std::set<std::string> known_;
 };
 
 Result<Json> read_config_file(const std::filesystem::path& path) {
@@ -339,6 +374,7 @@ Result<Settings> Settings::read(const Environment& environment) {
   ESCRIBANO_TRY(Json config, read_config_file(file));
   Reader reader(environment, std::move(config), printable(file));
   ESCRIBANO_CHECK(visit(reader, settings));
+  ESCRIBANO_CHECK(reader.check_keys());
   return settings;
 }
 

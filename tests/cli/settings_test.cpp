@@ -69,6 +69,15 @@ TEST(Settings, ABrokenConfigFileIsNamedWithItsKey) {
   }
 }
 
+TEST(Settings, AKeyOfTheConfigFileThatIsNoSettingIsAnError) {
+  const TempFolder folder;
+  ASSERT_TRUE(write_file_atomically(folder.path() / "config.json", R"({"verbose": true, "vlm_modle": "demo"})"));
+  const auto settings = Settings::read(environment_of({{"ESCRIBANO_HOME", folder.path()}}));
+  ASSERT_FALSE(settings);
+  EXPECT_THAT(settings.error().message, HasSubstr("'vlm_modle' in"));
+  EXPECT_THAT(settings.error().message, HasSubstr("is no setting; the one most like it is vlm_model"));
+}
+
 TEST(ProgressLine, FitsTheTerminalAndSaysHowLongItTakes) {
   const std::string line = progress_line(3, 12, 6, 80);
   EXPECT_LT(line.size(), 80u);
