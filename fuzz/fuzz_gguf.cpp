@@ -30,9 +30,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (tensor.size_bytes > size || tensor.begin > size - tensor.size_bytes) std::abort();
     if (header->find_tensor(tensor.name) == nullptr) std::abort();
   }
-  escribano::ModelInfo info;
   const KeyReader keys(*header, "input");
-  (void)check_qwen3vl_text(keys, info).has_value();
-  (void)check_qwen3vl_vision(keys, info).has_value();
+  for (const char* architecture : {"qwen3vl", "qwen2vl"}) {
+    escribano::ModelInfo info;
+    info.architecture = architecture;
+    (void)check_qwenvl_text(keys, info).has_value();
+    (void)check_qwenvl_vision(keys, info).has_value();
+  }
   return 0;
 }

@@ -108,6 +108,7 @@ engine::ModelSizes sizes_of(const ModelInfo& info) {
       .vision_width = info.vision_width,
       .vision_ff = info.vision_ff,
       .vision_heads = info.vision_heads,
+      .vision_windows = info.vision_windows,
       .patch_px = info.patch_size,
       .merge = info.merge_size,
   };

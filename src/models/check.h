@@ -60,9 +60,10 @@ class TensorChecker {
   std::string what_;
 };
 
-// The language model of architecture qwen3vl: fills the text fields of `info`.
-Status check_qwen3vl_text(const KeyReader& keys, ModelInfo& info);
-// A projector of type qwen3vl_merger for the language model described by `info`: fills the vision fields.
-Status check_qwen3vl_vision(const KeyReader& keys, ModelInfo& info);
+// The language model of architecture qwen3vl or qwen2vl, as `info` says: fills the text fields of `info`.
+Status check_qwenvl_text(const KeyReader& keys, ModelInfo& info);
+// A projector of type qwen3vl_merger or qwen2.5vl_merger for the language model described by `info`, of architecture
+// qwen3vl or qwen2vl: fills the vision fields.
+Status check_qwenvl_vision(const KeyReader& keys, ModelInfo& info);
 
 }  // namespace escribano::models

@@ -20,6 +20,7 @@ constexpr std::uint64_t max_width = 1u << 17;
 constexpr std::uint64_t max_vocabulary = 1u << 22;
 constexpr std::uint64_t max_context = 1u << 26;
 constexpr std::uint64_t max_pixels = 1u << 28;
+constexpr std::uint32_t window_px = 112;  // a side; what libmtmd has built in
 
 template <class Integer>
 Status read_uint(const JsonObject& object, const char* key, std::uint64_t min, std::uint64_t max, Integer& out) {
@@ -69,19 +70,20 @@ Status read_token(const JsonObject& object, const char* key, std::uint32_t vocab
 }
 
 // Which kind of model the folder holds, before any number of it matters.
-Status check_family(const JsonObject& config) {
+Result<ModelFamily> read_family(const JsonObject& config) {
   ESCRIBANO_TRY(const auto model_type, config.optional_string("model_type"));
   if (!model_type) return fail(Errc::corrupt, "{}: model_type is missing", config.where());
-  if (*model_type == "qwen3_vl") return {};
+  if (*model_type == "qwen3_vl") return ModelFamily::qwen3_vl;
+  if (*model_type == "qwen2_5_vl") return ModelFamily::qwen2_5_vl;
   if (config.find("vision_config") == nullptr) {
     return fail(Errc::no_vision, "{} describes a {} model, which has no vision tower and cannot look at images",
                 config.where(), model_type->substr(0, 40));
   }
-  return fail(Errc::unsupported, "{} describes a {} model; folders of qwen3_vl models can be imported", config.where(),
-              model_type->substr(0, 40));
+  return fail(Errc::unsupported, "{} describes a {} model; folders of qwen3_vl and qwen2_5_vl models can be imported",
+              config.where(), model_type->substr(0, 40));
 }
 
-Status read_rope(const JsonObject& text, TextConfig& out) {
+Status read_rope(const JsonObject& text, ModelFamily family, TextConfig& out) {
   // Older files: rope_theta beside rope_scaling. Newer ones: both inside rope_parameters.
   ESCRIBANO_TRY(auto theta, text.optional_number("rope_theta", 1, 1e12));
   std::vector<std::uint64_t> sections;
@@ -95,8 +97,10 @@ Status read_rope(const JsonObject& text, TextConfig& out) {
       }
     }
     ESCRIBANO_TRY(const auto interleaved, rope->optional_bool("mrope_interleaved"));
-    if (interleaved && !*interleaved) {
-      return fail(Errc::unsupported, "{}: sections that are not interleaved are not supported", rope->where());
+    const bool needed = family == ModelFamily::qwen3_vl;  // what llama.cpp's graph does
+    if (interleaved && *interleaved != needed) {
+      return fail(Errc::unsupported, "{}: sections that are {}interleaved are not supported", rope->where(),
+                  needed ? "not " : "");
     }
     if (!theta) {
       ESCRIBANO_TRY(theta, rope->optional_number("rope_theta", 1, 1e12));
@@ -115,8 +119,41 @@ Status read_rope(const JsonObject& text, TextConfig& out) {
   return {};
 }
 
-Status read_text(const JsonObject& config, TextConfig& out) {
-  ESCRIBANO_TRY(const JsonObject text, config.required_object("text_config"));
+// Layers that look back at a part of the text only.
+Status check_whole_context(const JsonObject& text) {
+  ESCRIBANO_TRY(const auto sliding, text.optional_bool("use_sliding_window"));
+  if (sliding.value_or(false)) return fail(Errc::unsupported, "{}: use_sliding_window is not supported", text.where());
+  const json* kinds = text.find("layer_types");
+  if (kinds == nullptr) return {};
+  if (!kinds->is_array() || !std::ranges::all_of(*kinds, [](const json& kind) { return kind == "full_attention"; })) {
+    return fail(Errc::unsupported, "{}: layer_types other than full_attention are not supported", text.where());
+  }
+  return {};
+}
+
+// The whole width divided among the heads, and biases that the configuration does not speak of.
+Status check_qwen2_text(const JsonObject& text, const TextConfig& config) {
+  if (config.head_size * config.heads != config.hidden) {
+    return fail(Errc::unsupported, "{}: {} heads of {} do not make up hidden_size {}", text.where(), config.heads,
+                config.head_size, config.hidden);
+  }
+  return check_whole_context(text);
+}
+
+Status check_qwen3_text(const JsonObject& text) {
+  ESCRIBANO_TRY(const auto bias, text.optional_bool("attention_bias"));
+  if (bias.value_or(false)) return fail(Errc::unsupported, "{}: attention_bias is not supported", text.where());
+  return {};
+}
+
+// Of its own; older Qwen2.5-VL folders have the members among the others of config.json.
+Result<JsonObject> text_object(const JsonObject& config, ModelFamily family) {
+  if (family == ModelFamily::qwen2_5_vl && config.find("text_config") == nullptr) return config;
+  return config.required_object("text_config");
+}
+
+Status read_text(const JsonObject& config, ModelFamily family, TextConfig& out) {
+  ESCRIBANO_TRY(const JsonObject text, text_object(config, family));
   ESCRIBANO_CHECK(read_uint(text, "vocab_size", 1, max_vocabulary, out.vocab_size));
   ESCRIBANO_CHECK(read_uint(text, "hidden_size", 1, max_width, out.hidden));
   ESCRIBANO_CHECK(read_uint(text, "intermediate_size", 1, max_width * 4, out.intermediate));
@@ -139,9 +176,8 @@ Status read_text(const JsonObject& config, TextConfig& out) {
   if (activation && *activation != "silu") {
     return fail(Errc::unsupported, "{}: hidden_act {} is not supported", text.where(), activation->substr(0, 40));
   }
-  ESCRIBANO_TRY(const auto bias, text.optional_bool("attention_bias"));
-  if (bias.value_or(false)) return fail(Errc::unsupported, "{}: attention_bias is not supported", text.where());
-  ESCRIBANO_CHECK(read_rope(text, out));
+  ESCRIBANO_CHECK(family == ModelFamily::qwen3_vl ? check_qwen3_text(text) : check_qwen2_text(text, out));
+  ESCRIBANO_CHECK(read_rope(text, family, out));
 
   ESCRIBANO_TRY(auto tied, text.optional_bool("tie_word_embeddings"));
   if (!tied) {
@@ -165,34 +201,20 @@ Status check_fixed(const JsonObject& vision, const char* key, std::uint64_t need
   return {};
 }
 
-Status read_vision(const JsonObject& config, const TextConfig& text, VisionConfig& out) {
-  ESCRIBANO_TRY(const JsonObject vision, config.required_object("vision_config"));
-  ESCRIBANO_CHECK(read_uint(vision, "depth", 1, max_layers, out.layers));
-  ESCRIBANO_CHECK(read_uint(vision, "hidden_size", 1, max_width / 4, out.hidden));
-  ESCRIBANO_CHECK(read_uint(vision, "intermediate_size", 1, max_width, out.intermediate));
-  ESCRIBANO_CHECK(read_uint(vision, "num_heads", 1, 1024, out.heads));
-  ESCRIBANO_CHECK(read_uint(vision, "patch_size", 1, 256, out.patch_px));
-  ESCRIBANO_CHECK(read_uint(vision, "num_position_embeddings", 1, 1u << 20, out.positions));
-  ESCRIBANO_CHECK(check_fixed(vision, "spatial_merge_size", 2));
-  ESCRIBANO_CHECK(check_fixed(vision, "temporal_patch_size", 2));
+Status check_activation(const JsonObject& object, std::string_view needed) {
+  ESCRIBANO_TRY(const auto activation, object.optional_string("hidden_act"));
+  if (!activation || *activation == needed) return {};
+  return fail(Errc::unsupported, "{}: hidden_act {} is not supported", object.where(), activation->substr(0, 40));
+}
+
+// Learned positions and DeepStack.
+Status read_qwen3_vision(const JsonObject& vision, const TextConfig& text, VisionConfig& out) {
   ESCRIBANO_CHECK(check_fixed(vision, "in_channels", 3));
-  ESCRIBANO_TRY(const std::uint64_t out_hidden, vision.required_uint("out_hidden_size", 1, max_width));
-  if (out_hidden != text.hidden) {
-    return fail(Errc::corrupt, "{}: out_hidden_size is {}, but the language model is {} wide", vision.where(),
-                out_hidden, text.hidden);
-  }
-  // Rotary positions take a quarter of a head each for two rows and two columns.
-  if (out.hidden % out.heads != 0 || out.hidden / out.heads % 4 != 0) {
-    return fail(Errc::corrupt, "{}: hidden_size {} cannot be split into {} heads of a multiple of 4", vision.where(),
-                out.hidden, out.heads);
-  }
+  ESCRIBANO_CHECK(check_activation(vision, "gelu_pytorch_tanh"));
+  ESCRIBANO_CHECK(read_uint(vision, "num_position_embeddings", 1, 1u << 20, out.positions));
   out.positions_per_side = static_cast<std::uint32_t>(std::lround(std::sqrt(static_cast<double>(out.positions))));
   if (out.positions_per_side * out.positions_per_side != out.positions) {
     return fail(Errc::corrupt, "{}: num_position_embeddings {} is not a square number", vision.where(), out.positions);
-  }
-  ESCRIBANO_TRY(const auto activation, vision.optional_string("hidden_act"));
-  if (activation && *activation != "gelu_pytorch_tanh") {
-    return fail(Errc::unsupported, "{}: hidden_act {} is not supported", vision.where(), activation->substr(0, 40));
   }
   ESCRIBANO_TRY(const auto deepstack, uint_list(vision, "deepstack_visual_indexes", max_layers, out.layers - 1));
   out.deepstack.assign(deepstack.begin(), deepstack.end());
@@ -203,6 +225,52 @@ Status read_vision(const JsonObject& config, const TextConfig& text, VisionConfi
                 vision.where());
   }
   return {};
+}
+
+// Gated layers, and windows.
+Status read_qwen2_5_vision(const JsonObject& vision, VisionConfig& out) {
+  for (const char* key : {"in_channels", "in_chans"}) {
+    if (vision.find(key) != nullptr) ESCRIBANO_CHECK(check_fixed(vision, key, 3));
+  }
+  ESCRIBANO_CHECK(check_activation(vision, "silu"));
+  ESCRIBANO_CHECK(check_fixed(vision, "window_size", window_px));
+  // A window must hold a token, and libmtmd takes matrices that are square for ones of old files, which it turns.
+  if (out.patch_px * out.merge > window_px || out.intermediate == out.hidden) {
+    return fail(Errc::unsupported, "{}: patch_size {} and intermediate_size {} are not supported", vision.where(),
+                out.patch_px, out.intermediate);
+  }
+  ESCRIBANO_TRY(const auto whole, uint_list(vision, "fullatt_block_indexes", max_layers, out.layers - 1));
+  // llama.cpp knows a layer by its number: every n-th looks at the whole image.
+  const std::uint64_t pattern = whole.empty() ? out.layers + 1 : whole.front() + 1;
+  bool regular = whole.size() == out.layers / pattern;
+  for (std::size_t i = 0; regular && i < whole.size(); ++i) regular = whole[i] + 1 == (i + 1) * pattern;
+  if (!regular) {
+    return fail(Errc::unsupported, "{}: fullatt_block_indexes must be every n-th layer", vision.where());
+  }
+  out.window_pattern = pattern == 1 ? 0 : static_cast<std::uint32_t>(pattern);
+  return {};
+}
+
+Status read_vision(const JsonObject& config, ModelFamily family, const TextConfig& text, VisionConfig& out) {
+  ESCRIBANO_TRY(const JsonObject vision, config.required_object("vision_config"));
+  ESCRIBANO_CHECK(read_uint(vision, "depth", 1, max_layers, out.layers));
+  ESCRIBANO_CHECK(read_uint(vision, "hidden_size", 1, max_width / 4, out.hidden));
+  ESCRIBANO_CHECK(read_uint(vision, "intermediate_size", 1, max_width, out.intermediate));
+  ESCRIBANO_CHECK(read_uint(vision, "num_heads", 1, 1024, out.heads));
+  ESCRIBANO_CHECK(read_uint(vision, "patch_size", 1, 256, out.patch_px));
+  ESCRIBANO_CHECK(check_fixed(vision, "spatial_merge_size", 2));
+  ESCRIBANO_CHECK(check_fixed(vision, "temporal_patch_size", 2));
+  ESCRIBANO_TRY(const std::uint64_t out_hidden, vision.required_uint("out_hidden_size", 1, max_width));
+  if (out_hidden != text.hidden) {
+    return fail(Errc::corrupt, "{}: out_hidden_size is {}, but the language model is {} wide", vision.where(),
+                out_hidden, text.hidden);
+  }
+  // Rotary positions take a quarter of a head each for two rows and two columns.
+  if (out.hidden % out.heads != 0 || out.hidden / out.heads % 4 != 0) {
+    return fail(Errc::corrupt, "{}: hidden_size {} cannot be split into {} heads of a multiple of 4", vision.where(),
+                out.hidden, out.heads);
+  }
+  return family == ModelFamily::qwen3_vl ? read_qwen3_vision(vision, text, out) : read_qwen2_5_vision(vision, out);
 }
 
 Status read_triple(const JsonObject& object, const char* key, float min, float max, std::array<float, 3>& out) {
@@ -289,15 +357,23 @@ Status read_own_settings(const std::filesystem::path& folder, HfConfig& out) {
 
 }  // namespace
 
+std::string_view architecture_name(ModelFamily family) noexcept {
+  switch (family) {
+    case ModelFamily::qwen3_vl: return "qwen3vl";
+    case ModelFamily::qwen2_5_vl: return "qwen2vl";
+  }
+  return "";
+}
+
 Result<HfConfig> read_hf_config(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "config.json";
   ESCRIBANO_TRY(const json document, read_json_object(path, max_config_bytes));
   const JsonObject config(document, printable(path));
   HfConfig result;
-  ESCRIBANO_CHECK(check_family(config));
+  ESCRIBANO_TRY(result.family, read_family(config));
   ESCRIBANO_TRY(result.quantization, read_mlx_quantization(config));
-  ESCRIBANO_CHECK(read_text(config, result.text));
-  ESCRIBANO_CHECK(read_vision(config, result.text, result.vision));
+  ESCRIBANO_CHECK(read_text(config, result.family, result.text));
+  ESCRIBANO_CHECK(read_vision(config, result.family, result.text, result.vision));
   ESCRIBANO_CHECK(read_image_rule(folder, result.vision, result.image));
   ESCRIBANO_CHECK(read_stop_tokens(folder, result));
   ESCRIBANO_CHECK(read_own_settings(folder, result));

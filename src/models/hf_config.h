@@ -1,18 +1,25 @@
 #pragma once
 
-// What a Hugging Face folder of the Qwen3-VL family says about its model, checked: every number lies in a range that
-// llama.cpp and libmtmd can work with, so that shapes computed from them cannot overflow.
+// What a Hugging Face folder of a Qwen3-VL or Qwen2.5-VL model says about its model, checked: every number lies in a range
+// that llama.cpp and libmtmd can work with, so that shapes computed from them cannot overflow.
 
 #include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "models/mlx_affine.h"
 
 namespace escribano::models {
+
+// model_type qwen3_vl and qwen2_5_vl.
+enum class ModelFamily { qwen3_vl, qwen2_5_vl };
+
+// What llama.cpp calls a language model of the family: "qwen3vl", "qwen2vl" (which is Qwen2.5-VL's, too).
+std::string_view architecture_name(ModelFamily family) noexcept;
 
 struct TextConfig {
   std::uint32_t vocab_size = 0;
@@ -38,10 +45,14 @@ struct VisionConfig {
   std::uint32_t intermediate = 0;
   std::uint32_t heads = 0;
   std::uint32_t patch_px = 0;
-  std::uint32_t merge = 2;      // merged patches a side
+  std::uint32_t merge = 2;  // merged patches a side
+  // Qwen3-VL.
   std::uint32_t positions = 0;  // learned position embeddings, a square number
   std::uint32_t positions_per_side = 0;
   std::vector<std::uint32_t> deepstack;  // layers whose output is fed to the language model; unique, any order
+  // Qwen2.5-VL: of so many layers the last one looks at the whole image, the others at windows of it; never 1. 0: all
+  // layers look at the whole.
+  std::uint32_t window_pattern = 0;
 };
 
 // How images are brought to the size and range that the model was trained with.
@@ -53,6 +64,7 @@ struct ImageRule {
 };
 
 struct HfConfig {
+  ModelFamily family = ModelFamily::qwen3_vl;
   TextConfig text;
   VisionConfig vision;
   std::optional<MlxQuantization> quantization;

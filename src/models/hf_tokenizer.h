@@ -1,7 +1,7 @@
 #pragma once
 
 // The tokenizer of a Hugging Face folder in the terms of GGUF. Byte-level BPE with Qwen2's way of cutting text, which
-// is what the Qwen3-VL family uses and what llama.cpp calls "qwen2".
+// is what Qwen3-VL and Qwen2.5-VL use and what llama.cpp calls "qwen2".
 
 #include <array>
 #include <cstdint>

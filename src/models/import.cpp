@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -59,20 +61,23 @@ void add_general(GgufBuilder& out, std::string_view architecture, std::string_vi
 
 void add_text_metadata(GgufBuilder& out, const HfConfig& config) {
   const TextConfig& text = config.text;
-  out.add_u32("qwen3vl.block_count", text.layers);
-  out.add_u32("qwen3vl.context_length", text.context);
-  out.add_u32("qwen3vl.embedding_length", text.hidden);
-  out.add_u32("qwen3vl.feed_forward_length", text.intermediate);
-  out.add_u32("qwen3vl.attention.head_count", text.heads);
-  out.add_u32("qwen3vl.attention.head_count_kv", text.kv_heads);
-  out.add_u32("qwen3vl.attention.key_length", text.head_size);
-  out.add_u32("qwen3vl.attention.value_length", text.head_size);
-  out.add_f32("qwen3vl.rope.freq_base", text.rope_theta);
-  out.add_f32("qwen3vl.attention.layer_norm_rms_epsilon", text.rms_epsilon);
+  const auto key = [&](const char* name) { return fmt::format("{}.{}", architecture_name(config.family), name); };
+  out.add_u32(key("block_count"), text.layers);
+  out.add_u32(key("context_length"), text.context);
+  out.add_u32(key("embedding_length"), text.hidden);
+  out.add_u32(key("feed_forward_length"), text.intermediate);
+  out.add_u32(key("attention.head_count"), text.heads);
+  out.add_u32(key("attention.head_count_kv"), text.kv_heads);
+  out.add_u32(key("attention.key_length"), text.head_size);
+  out.add_u32(key("attention.value_length"), text.head_size);
+  out.add_f32(key("rope.freq_base"), text.rope_theta);
+  out.add_f32(key("attention.layer_norm_rms_epsilon"), text.rms_epsilon);
   const auto& s = text.rope_sections;
   const std::vector<std::int32_t> sections = {s[0], s[1], s[2], 0};
-  out.add_i32s("qwen3vl.rope.dimension_sections", sections);
-  out.add_u32("qwen3vl.n_deepstack_layers", static_cast<std::uint32_t>(config.vision.deepstack.size()));
+  out.add_i32s(key("rope.dimension_sections"), sections);
+  if (config.family == ModelFamily::qwen3_vl) {
+    out.add_u32(key("n_deepstack_layers"), static_cast<std::uint32_t>(config.vision.deepstack.size()));
+  }
   if (config.max_frames_per_prompt) out.add_u32("escribano.max_frames_per_prompt", *config.max_frames_per_prompt);
 }
 
@@ -94,23 +99,29 @@ void add_tokenizer(GgufBuilder& out, const HfTokenizer& tokenizer) {
 void add_vision_metadata(GgufBuilder& out, const HfConfig& config) {
   const VisionConfig& vision = config.vision;
   out.add_bool("clip.has_vision_encoder", true);
-  out.add_string("clip.projector_type", "qwen3vl_merger");
-  // Side of the image whose patches the learned positions number one to one.
-  out.add_u32("clip.vision.image_size", vision.positions_per_side * vision.patch_px);
+  const bool qwen3 = config.family == ModelFamily::qwen3_vl;
+  out.add_string("clip.projector_type", qwen3 ? "qwen3vl_merger" : "qwen2.5vl_merger");
+  // Side of the image whose patches the learned positions number one to one; without them libmtmd wants it and has no use
+  // for it.
+  out.add_u32("clip.vision.image_size", qwen3 ? vision.positions_per_side * vision.patch_px : 40 * vision.patch_px);
   out.add_u32("clip.vision.patch_size", vision.patch_px);
   out.add_u32("clip.vision.embedding_length", vision.hidden);
   out.add_u32("clip.vision.feed_forward_length", vision.intermediate);
   out.add_u32("clip.vision.block_count", vision.layers);
   out.add_u32("clip.vision.attention.head_count", vision.heads);
   out.add_u32("clip.vision.projection_dim", config.text.hidden);
-  // The vision tower's own norms have this built in (transformers, modeling_qwen3_vl.py); no configuration names it.
+  // The vision tower's own norms have this built in (transformers, modeling_qwen3_vl.py, modeling_qwen2_5_vl.py); no configuration names it.
   out.add_f32("clip.vision.attention.layer_norm_epsilon", 1e-6f);
   out.add_u32("clip.vision.spatial_merge_size", vision.merge);
-  out.add_bool("clip.use_gelu", true);
+  out.add_bool(qwen3 ? "clip.use_gelu" : "clip.use_silu", true);
   if (config.image.min_pixels) out.add_u32("clip.vision.image_min_pixels", *config.image.min_pixels);
   if (config.image.max_pixels) out.add_u32("clip.vision.image_max_pixels", *config.image.max_pixels);
   out.add_f32s("clip.vision.image_mean", config.image.mean);
   out.add_f32s("clip.vision.image_std", config.image.std_dev);
+  if (!qwen3) {
+    out.add_u32("clip.vision.n_wa_pattern", vision.window_pattern);
+    return;
+  }
   std::vector<bool> deepstack(vision.layers, false);
   for (const std::uint32_t layer : vision.deepstack) deepstack[layer] = true;
   out.add_bools("clip.vision.is_deepstack_layers", deepstack);
@@ -126,10 +137,21 @@ AffineGroups groups_at(const SafetensorsFolder& weights, const AffineParts& affi
   return {affine.scales.tensor->dtype, part(affine.scales), affine.biases.tensor->dtype, part(affine.biases)};
 }
 
+// What of its source a tensor is made of.
 std::uint64_t source_bytes(const PlannedTensor& tensor) {
   std::uint64_t bytes = tensor.source.tensor->size_bytes;
   if (tensor.affine) bytes += tensor.affine->scales.tensor->size_bytes + tensor.affine->biases.tensor->size_bytes;
-  return bytes;
+  return bytes / tensor.slices;
+}
+
+// The share of a tensor in its source: its rows, if it has some of its own.
+struct Rows {
+  std::size_t begin = 0;
+  std::size_t size = 0;
+};
+Rows rows_of(const PlannedTensor& tensor) {
+  const auto bytes = static_cast<std::size_t>(tensor.source.tensor->size_bytes);
+  return {bytes / tensor.slices * tensor.slice, bytes / tensor.slices};
 }
 
 // One import under way: what was read of the folder, and how far the work is.
@@ -138,9 +160,7 @@ class Importer {
   Importer(const SafetensorsFolder& weights, const TensorPlan& plan, const ImportReporter& reporter)
       : weights_(&weights), reporter_(&reporter) {
     for (const auto* tensors : {&plan.text, &plan.vision}) {
-      for (const PlannedTensor& tensor : *tensors) {
-        if (tensor.slice == 0) total_bytes_ += source_bytes(tensor);  // both slices share one source
-      }
+      for (const PlannedTensor& tensor : *tensors) total_bytes_ += source_bytes(tensor);
     }
   }
 
@@ -173,19 +193,22 @@ class Importer {
 Result<ValueRange> Importer::range_of(const PlannedTensor& tensor) {
   if (tensor.affine) {
     const AffineParts& affine = *tensor.affine;
-    const std::uint64_t groups = tensor.source.tensor->size_bytes / affine.format.group_bytes();
-    const ValueRange range = affine_range(affine.format, groups_at(*weights_, affine, 0, groups));
+    const Rows rows = rows_of(tensor);
+    const std::size_t group = affine.format.group_bytes();
+    const ValueRange range =
+        affine_range(affine.format, groups_at(*weights_, affine, rows.begin / group, rows.size / group));
     drop(affine);
     checked_bytes_ += source_bytes(tensor);
     ESCRIBANO_CHECK(reporter_->report(ImportProgress::Stage::checking, checked_bytes_, total_bytes_));
     return range;
   }
-  const auto data = weights_->data(tensor.source);
+  const Rows rows = rows_of(tensor);
+  const auto data = weights_->data(tensor.source).subspan(rows.begin, rows.size);
   ValueRange range;
   for (std::size_t at = 0; at < data.size(); at += chunk_bytes) {
     const std::size_t size = std::min(chunk_bytes, data.size() - at);
     const ValueRange part = value_range(tensor.source.tensor->dtype, data.subspan(at, size));
-    drop(tensor.source, at, size);
+    drop(tensor.source, rows.begin + at, size);
     range.is_finite = range.is_finite && part.is_finite;
     range.exceeds_half = range.exceeds_half || part.exceeds_half;
     checked_bytes_ += size;
@@ -208,20 +231,19 @@ Status Importer::check_values(PlannedTensor& tensor) {
 }
 
 Status Importer::settle_types(std::vector<PlannedTensor>& tensors) {
-  for (PlannedTensor& tensor : tensors) {
-    if (tensor.slice == 0) ESCRIBANO_CHECK(check_values(tensor));
-  }
+  for (PlannedTensor& tensor : tensors) ESCRIBANO_CHECK(check_values(tensor));
   return {};
 }
 
 Status Importer::write_plain(GgufWriter& out, const PlannedTensor& tensor) {
-  const auto data = weights_->data(tensor.source);
+  const Rows rows = rows_of(tensor);
+  const auto data = weights_->data(tensor.source).subspan(rows.begin, rows.size);
   const Dtype dtype = tensor.source.tensor->dtype;
   for (std::size_t at = 0; at < data.size(); at += chunk_bytes) {
     const std::size_t size = std::min(chunk_bytes, data.size() - at);
     buffer_.resize(size / element_bytes(dtype) * element_bytes(tensor.type));
     convert(dtype, data.subspan(at, size), tensor.type, buffer_);
-    drop(tensor.source, at, size);
+    drop(tensor.source, rows.begin + at, size);
     ESCRIBANO_CHECK(out.append(buffer_));
     written_bytes_ += size;
     ESCRIBANO_CHECK(reporter_->report(ImportProgress::Stage::writing, written_bytes_, total_bytes_));
@@ -231,17 +253,19 @@ Status Importer::write_plain(GgufWriter& out, const PlannedTensor& tensor) {
 
 Status Importer::write_affine(GgufWriter& out, const PlannedTensor& tensor) {
   const AffineParts& affine = *tensor.affine;
-  const auto packed = weights_->data(tensor.source);
+  const Rows rows = rows_of(tensor);
+  const auto packed = weights_->data(tensor.source).subspan(rows.begin, rows.size);
   const std::size_t group_bytes = affine.format.group_bytes();
-  const std::uint64_t groups = packed.size() / group_bytes;
+  const std::uint64_t begin = rows.begin / group_bytes;
+  const std::uint64_t groups = rows.size / group_bytes;
   const std::uint64_t step = chunk_weights / affine.format.group_size;
   const std::uint64_t before = written_bytes_;
   for (std::uint64_t first = 0; first < groups; first += step) {
     const std::uint64_t count = std::min(step, groups - first);
     dequantised_.resize(count * affine.format.group_size);
     dequantize(affine.format, packed.subspan(first * group_bytes, count * group_bytes),
-               groups_at(*weights_, affine, first, count), dequantised_);
-    drop(tensor.source, first * group_bytes, count * group_bytes);
+               groups_at(*weights_, affine, begin + first, count), dequantised_);
+    drop(tensor.source, rows.begin + first * group_bytes, count * group_bytes);
     buffer_.resize(dequantised_.size() * element_bytes(tensor.type));
     convert(Dtype::f32, std::as_bytes(std::span(dequantised_)), tensor.type, buffer_);
     ESCRIBANO_CHECK(out.append(buffer_));
@@ -298,7 +322,7 @@ Status Importer::write(const std::filesystem::path& path, const GgufBuilder& hea
 GgufBuilder text_header(const HfConfig& config, const HfTokenizer& tokenizer, const TensorPlan& plan,
                         const ImportOptions& options) {
   GgufBuilder out;
-  add_general(out, "qwen3vl", "model", options);
+  add_general(out, architecture_name(config.family), "model", options);
   add_text_metadata(out, config);
   add_tokenizer(out, tokenizer);
   for (const PlannedTensor& tensor : plan.text) out.add_tensor(tensor.name, tensor.dims, tensor.type);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Turning a Hugging Face (or MLX-VLM) folder of the Qwen3-VL family into the GGUF pair that llama.cpp loads.
+// Turning a Hugging Face (or MLX-VLM) folder of a Qwen3-VL or Qwen2.5-VL model into the GGUF pair that llama.cpp loads.
 
 #include <cstdint>
 #include <filesystem>

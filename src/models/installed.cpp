@@ -94,7 +94,7 @@ std::string main_dtype(const SafetensorsFolder& weights) {
 
 ModelInfo info_of(const HfConfig& config) {
   ModelInfo info;
-  info.architecture = "qwen3vl";
+  info.architecture = architecture_name(config.family);
   info.n_ctx_train = config.text.context;
   info.n_layer = config.text.layers;
   info.n_embd = config.text.hidden;
@@ -108,6 +108,7 @@ ModelInfo info_of(const HfConfig& config) {
   info.vision_width = config.vision.hidden;
   info.vision_ff = config.vision.intermediate;
   info.vision_heads = config.vision.heads;
+  info.vision_windows = config.vision.window_pattern != 0;
   info.patch_size = config.vision.patch_px;
   info.merge_size = config.vision.merge;
   info.min_pixels = config.image.min_pixels;

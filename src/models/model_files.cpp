@@ -64,7 +64,7 @@ Status check_text(const GgufFile& file, const std::string& what, ModelInfo& info
     return fail(Errc::model_invalid, "{} is a projector, not a language model; name the model it belongs to", what);
   }
   ESCRIBANO_TRY(info.max_frames_per_prompt, keys.optional_u32("escribano.max_frames_per_prompt", 1, 1024));
-  if (architecture == "qwen3vl") return check_qwen3vl_text(keys, info);
+  if (architecture == "qwen3vl" || architecture == "qwen2vl") return check_qwenvl_text(keys, info);
   read_usual_sizes(file.header(), info);
   return {};
 }
@@ -118,16 +118,22 @@ Status check_projector(const GgufFile& file, const std::string& what, ModelInfo&
   }
   if (!type) return fail(Errc::model_invalid, "{} lacks the key clip.projector_type", what);
   info.projector_type = to_valid_utf8(type->substr(0, 64));
-  if (info.architecture == "qwen3vl") {
+  const bool qwen2 = info.architecture == "qwen2vl";
+  if (qwen2 && *type == "qwen2vl_merger") {
+    return fail(Errc::unsupported, "{} is the projector of a Qwen2-VL model, which is not supported; Qwen2.5-VL is",
+                what);
+  }
+  if (qwen2 || info.architecture == "qwen3vl") {
     ESCRIBANO_TRY(const auto has_audio, keys.optional_bool("clip.has_audio_encoder"));
     ESCRIBANO_TRY(const auto has_speech, keys.optional_bool("clip.has_gen_audio_encoder"));
-    if (*type != "qwen3vl_merger" || has_audio.value_or(false) || has_speech.value_or(false)) {
-      return fail(Errc::model_invalid, "{} is a projector of type {}, which does not belong to a qwen3vl model", what,
-                  info.projector_type);
+    if (*type != (qwen2 ? "qwen2.5vl_merger" : "qwen3vl_merger") || has_audio.value_or(false) ||
+        has_speech.value_or(false)) {
+      return fail(Errc::model_invalid, "{} is a projector of type {}, which does not belong to a {} model", what,
+                  info.projector_type, info.architecture);
     }
-    return check_qwen3vl_vision(keys, info);
+    return check_qwenvl_vision(keys, info);
   }
-  if (type->starts_with("qwen3vl") && !info.architecture.starts_with("qwen3vl")) {
+  if ((type->starts_with("qwen3vl") && !info.architecture.starts_with("qwen3vl")) || *type == "qwen2.5vl_merger") {
     return fail(Errc::model_invalid, "{} is a projector of type {}, which does not belong to a {} model", what,
                 info.projector_type, info.architecture);
   }

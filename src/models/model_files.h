@@ -21,7 +21,7 @@ struct ModelFiles {
 };
 
 struct ModelInfo {
-  std::string architecture;           // "qwen3vl"
+  std::string architecture;           // "qwen3vl", "qwen2vl"
   std::uint64_t file_bytes = 0;       // of both files together
   std::uint64_t projector_bytes = 0;  // of the projector's file
 
@@ -39,10 +39,11 @@ struct ModelInfo {
 
   // Vision; meaningful where has_vision.
   bool has_vision = false;
-  std::string projector_type;      // "qwen3vl_merger"
+  std::string projector_type;      // "qwen3vl_merger", "qwen2.5vl_merger"
   std::uint32_t vision_width = 0;  // of the vision tower; this and the next two are 0 for other families
   std::uint32_t vision_ff = 0;
   std::uint32_t vision_heads = 0;
+  bool vision_windows = false;              // most of its layers look at windows of the image, by a mask
   std::uint32_t patch_size = 0;             // pixels a side
   std::uint32_t merge_size = 0;             // patches a side that become one image token
   std::optional<std::uint32_t> min_pixels;  // of an image, by the model's own rule; libmtmd ignores both for Qwen
@@ -52,7 +53,7 @@ struct ModelInfo {
   std::optional<std::uint32_t> max_frames_per_prompt;
 };
 
-// Reads and checks the headers of a pair. For the architecture qwen3vl everything is checked that would otherwise make
+// Reads and checks the headers of a pair. For the architectures qwen3vl and qwen2vl everything is checked that would otherwise make
 // llama.cpp or libmtmd abort the process or read outside a tensor: types and ranges of metadata, presence, shapes and
 // element types of tensors, tokenizer lists, and that the projector fits the language model. For other architectures
 // only the containers are. Blocks for reading the headers; never reads tensor data.

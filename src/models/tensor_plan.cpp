@@ -80,10 +80,14 @@ class Planner {
               std::uint64_t columns, bool keep_f32 = false);
   void vector(std::vector<PlannedTensor>& out, const std::string& source, std::string name, std::uint64_t size);
   void linear(const std::string& source, const std::string& name, std::uint64_t rows, std::uint64_t columns);
+  void split_qkv(const std::string& source, const std::string& name, std::uint64_t width);
   void norm(const std::string& source, const std::string& name, std::uint64_t size);
   void text_layer(std::uint32_t layer);
-  void vision_layer(std::uint32_t layer);
   void patch_kernel();
+  void qwen3_vision();
+  void qwen3_vision_layer(std::uint32_t layer);
+  void qwen2_5_vision();
+  void qwen2_5_vision_layer(std::uint32_t layer);
 
   const HfConfig* config_;
   GgmlType matrix_type_;
@@ -196,6 +200,23 @@ void Planner::linear(const std::string& source, const std::string& name, std::ui
   vector(plan_.vision, source + ".bias", name + ".bias", rows);
 }
 
+// Queries, keys and values, which the folder has in one matrix and llama.cpp's graph of Qwen2.5-VL wants by themselves.
+void Planner::split_qkv(const std::string& source, const std::string& name, std::uint64_t width) {
+  std::vector<PlannedTensor> fused;
+  matrix(fused, source + ".weight", ".weight", 3 * width, width);
+  vector(fused, source + ".bias", ".bias", 3 * width);
+  for (const PlannedTensor& whole : fused) {
+    for (const std::uint32_t slice : {0u, 1u, 2u}) {
+      PlannedTensor part = whole;
+      part.name = fmt::format("{}{}{}", name, "qkv"[slice], whole.name);
+      part.dims.back() = width;
+      part.slices = 3;
+      part.slice = slice;
+      plan_.vision.push_back(std::move(part));
+    }
+  }
+}
+
 void Planner::norm(const std::string& source, const std::string& name, std::uint64_t size) {
   vector(plan_.vision, source + ".weight", name + ".weight", size);
   vector(plan_.vision, source + ".bias", name + ".bias", size);
@@ -210,8 +231,14 @@ void Planner::text_layer(std::uint32_t layer) {
   auto& out = plan_.text;
   vector(out, from + "input_layernorm.weight", to + "attn_norm.weight", text.hidden);
   vector(out, from + "post_attention_layernorm.weight", to + "ffn_norm.weight", text.hidden);
-  vector(out, from + "self_attn.q_norm.weight", to + "attn_q_norm.weight", text.head_size);
-  vector(out, from + "self_attn.k_norm.weight", to + "attn_k_norm.weight", text.head_size);
+  if (config_->family == ModelFamily::qwen3_vl) {
+    vector(out, from + "self_attn.q_norm.weight", to + "attn_q_norm.weight", text.head_size);
+    vector(out, from + "self_attn.k_norm.weight", to + "attn_k_norm.weight", text.head_size);
+  } else {
+    vector(out, from + "self_attn.q_proj.bias", to + "attn_q.bias", query);
+    vector(out, from + "self_attn.k_proj.bias", to + "attn_k.bias", key);
+    vector(out, from + "self_attn.v_proj.bias", to + "attn_v.bias", key);
+  }
   matrix(out, from + "self_attn.q_proj.weight", to + "attn_q.weight", query, text.hidden);
   matrix(out, from + "self_attn.k_proj.weight", to + "attn_k.weight", key, text.hidden);
   matrix(out, from + "self_attn.v_proj.weight", to + "attn_v.weight", key, text.hidden);
@@ -251,12 +278,13 @@ void Planner::patch_kernel() {
     tensor.dims = {px, px, 3, vision.hidden};
     tensor.source = *entry;
     tensor.layout = is_last ? PlannedTensor::Layout::patch_channels_last : PlannedTensor::Layout::patch_channels_first;
+    tensor.slices = 2;
     tensor.slice = slice;
     plan_.vision.push_back(std::move(tensor));
   }
 }
 
-void Planner::vision_layer(std::uint32_t layer) {
+void Planner::qwen3_vision_layer(std::uint32_t layer) {
   const VisionConfig& vision = config_->vision;
   const std::string from = fmt::format("model.visual.blocks.{}.", layer);
   const std::string to = fmt::format("v.blk.{}.", layer);
@@ -269,17 +297,16 @@ void Planner::vision_layer(std::uint32_t layer) {
   linear(from + "mlp.linear_fc2", to + "ffn_down", width, vision.intermediate);
 }
 
-void Planner::plan_vision() {
+void Planner::qwen3_vision() {
   const VisionConfig& vision = config_->vision;
   const std::uint64_t width = vision.hidden;
   const std::uint64_t merged = width * vision.merge * vision.merge;
-  patch_kernel();
   vector(plan_.vision, "model.visual.patch_embed.proj.bias", "v.patch_embd.bias", width);
   matrix(plan_.vision, "model.visual.pos_embed.weight", "v.position_embd.weight", vision.positions, width, true);
   norm("model.visual.merger.norm", "v.post_ln", width);
   linear("model.visual.merger.linear_fc1", "mm.0", merged, merged);
   linear("model.visual.merger.linear_fc2", "mm.2", config_->text.hidden, merged);
-  for (std::uint32_t layer = 0; layer < vision.layers; ++layer) vision_layer(layer);
+  for (std::uint32_t layer = 0; layer < vision.layers; ++layer) qwen3_vision_layer(layer);
   for (std::size_t i = 0; i < vision.deepstack.size(); ++i) {
     // The list counts mergers, GGUF names them by the layer that feeds them.
     const std::string from = fmt::format("model.visual.deepstack_merger_list.{}.", i);
@@ -287,6 +314,38 @@ void Planner::plan_vision() {
     norm(from + "norm", to + "norm", merged);
     linear(from + "linear_fc1", to + "fc1", merged, merged);
     linear(from + "linear_fc2", to + "fc2", config_->text.hidden, merged);
+  }
+}
+
+void Planner::qwen2_5_vision_layer(std::uint32_t layer) {
+  const VisionConfig& vision = config_->vision;
+  const std::string from = fmt::format("model.visual.blocks.{}.", layer);
+  const std::string to = fmt::format("v.blk.{}.", layer);
+  const std::uint64_t width = vision.hidden;
+  vector(plan_.vision, from + "norm1.weight", to + "ln1.weight", width);
+  vector(plan_.vision, from + "norm2.weight", to + "ln2.weight", width);
+  split_qkv(from + "attn.qkv", to + "attn_", width);
+  linear(from + "attn.proj", to + "attn_out", width, width);
+  linear(from + "mlp.gate_proj", to + "ffn_gate", vision.intermediate, width);
+  linear(from + "mlp.up_proj", to + "ffn_up", vision.intermediate, width);
+  linear(from + "mlp.down_proj", to + "ffn_down", width, vision.intermediate);
+}
+
+void Planner::qwen2_5_vision() {
+  const VisionConfig& vision = config_->vision;
+  const std::uint64_t merged = std::uint64_t{vision.hidden} * vision.merge * vision.merge;
+  vector(plan_.vision, "model.visual.merger.ln_q.weight", "v.post_ln.weight", vision.hidden);
+  linear("model.visual.merger.mlp.0", "mm.0", merged, merged);
+  linear("model.visual.merger.mlp.2", "mm.2", config_->text.hidden, merged);
+  for (std::uint32_t layer = 0; layer < vision.layers; ++layer) qwen2_5_vision_layer(layer);
+}
+
+void Planner::plan_vision() {
+  patch_kernel();
+  if (config_->family == ModelFamily::qwen3_vl) {
+    qwen3_vision();
+  } else {
+    qwen2_5_vision();
   }
 }
 

@@ -26,7 +26,7 @@ struct AffineParts {
 struct PlannedTensor {
   // How the elements of the source follow one another in the result.
   enum class Layout {
-    plain,                 // as they are
+    plain,                 // as they are: all rows, or one of `slices` equal runs of them
     patch_channels_first,  // one of two time slices of a convolution kernel [out, 3, 2, px, px] (PyTorch)
     patch_channels_last,   // the same of [out, 2, px, px, 3] (MLX)
   };
@@ -38,7 +38,8 @@ struct PlannedTensor {
   SafetensorsFolder::Entry source;
   std::optional<AffineParts> affine;
   Layout layout = Layout::plain;
-  std::uint32_t slice = 0;  // which time slice of a patch layout
+  std::uint32_t slices = 1;  // tensors that are made of this source: two of a patch layout
+  std::uint32_t slice = 0;   // which of them
 };
 
 struct TensorPlan {

@@ -44,6 +44,17 @@ TEST(MemoryNeed, AgreesWithWhatWasMeasured) {
   near(memory_need(k2B, use(3, 4864, 4096)), 6181);
 }
 
+TEST(MemoryNeed, WindowsOfTheImageTakeAMaskForEachPairOfPatches) {
+  ModelSizes windowed = k2B;
+  windowed.vision_windows = true;
+  const auto mask_bytes = [&](int image_tokens) {
+    return memory_need(windowed, use(1, 768, image_tokens)).compute_bytes -
+           memory_need(k2B, use(1, 768, image_tokens)).compute_bytes;
+  };
+  EXPECT_EQ(mask_bytes(252), 1008U * 1008 * 8);
+  EXPECT_EQ(mask_bytes(4096), 16'384ULL * 16'384 * 10);
+}
+
 TEST(MemoryNeed, OneSequenceTakesAsMuchAsTwo) {
   EXPECT_EQ(memory_need(k2B, use(1, 2048, 880)).total_bytes(), memory_need(k2B, use(2, 2048, 880)).total_bytes());
   EXPECT_GT(memory_need(k2B, use(3, 2048, 880)).total_bytes(), memory_need(k2B, use(2, 2048, 880)).total_bytes());

@@ -44,6 +44,20 @@ TEST_F(PromptTest, ChatMlIsWrittenForEveryRoleAndForImages) {
       "{im_start}assistant\n");
 }
 
+TEST_F(PromptTest, TheSystemMessageOfATemplateOpensConversationsThatHaveNone) {
+  // As in Qwen2.5-VL's, and as in Qwen2.5's, whose first system text is put together of parts.
+  for (const char* chat_template :
+       {"{% if x %}<|im_start|>system\nHelp.<|im_end|>\n{% endif %}<|im_start|>{{ role }}",
+        "{{- '<|im_start|>system\\n' + content + '<|im_end|>\\n' }}{{- '<|im_start|>system\\nHelp.<|im_end|>\\n' }}"}) {
+    script->chat_template = chat_template;
+    const std::string asked = "{im_start}user\nHi{im_end}\n{im_start}assistant\n";
+    EXPECT_EQ(conversation({{"user", {"Hi"}}}), "{im_start}system\nHelp.{im_end}\n" + asked);
+    EXPECT_EQ(conversation({{"system", {"Go."}}, {"user", {"Hi"}}}), "{im_start}system\nGo.{im_end}\n" + asked);
+  }
+  script->chat_template = "{{ '<|im_start|>system\\n' + content + '<|im_end|>' }}";
+  EXPECT_EQ(conversation({{"user", {"Hi"}}}), "{im_start}user\nHi{im_end}\n{im_start}assistant\n");
+}
+
 TEST_F(PromptTest, OneUserMessageIsTheUserTurnOfADescription) {
   const std::vector<MessagePart> parts = {ImagePart{0}, "Describe."};
   EXPECT_EQ(conversation({{"user", parts}}), shown(build_user_turn(backend, parts).value()));

@@ -1,4 +1,6 @@
 // Configuration and tokenizer of a Hugging Face folder.
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -10,6 +12,7 @@
 #include "models/hf_tokenizer.h"
 #include "models/json_checks.h"
 #include "models/tiny_model.h"
+#include "models/tiny_qwen25vl.h"
 #include "support/temp_folder.h"
 
 namespace escribano::models {
@@ -113,6 +116,92 @@ INSTANTIATE_TEST_SUITE_P(
         BadFolder{"StopTokenOutside", [](TinyModel& model) { model.generation["eos_token_id"] = {16}; }, Errc::corrupt,
                   "eos_token_id"}),
     [](const auto& case_info) { return case_info.param.title; });
+
+class Qwen25VlConfigRefuses : public testing::TestWithParam<BadFolder> {};
+
+TEST_P(Qwen25VlConfigRefuses, TheFolder) {
+  TinyModel model = tiny_qwen25vl();
+  GetParam().change(model);
+  const Error error = config_error(model);
+  EXPECT_EQ(error.code, GetParam().code) << error.message;
+  EXPECT_THAT(error.message, HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Bad, Qwen25VlConfigRefuses,
+    testing::Values(
+        BadFolder{"Qwen2Vl", [](TinyModel& model) { model.config["model_type"] = "qwen2_vl"; }, Errc::unsupported,
+                  "qwen2_vl"},
+        BadFolder{"Omni", [](TinyModel& model) { model.config["model_type"] = "qwen2_5_omni"; }, Errc::unsupported,
+                  "qwen2_5_omni"},
+        BadFolder{"NoVision", [](TinyModel& model) { model.config.erase("vision_config"); }, Errc::corrupt,
+                  "vision_config"},
+        BadFolder{"FlatAndNoHeads",
+                  [](TinyModel& model) {
+                    write_flat_config(model);
+                    model.config.erase("num_attention_heads");
+                  },
+                  Errc::corrupt, "config.json: num_attention_heads"},
+        BadFolder{"NarrowHeads", text("head_dim", 8), Errc::unsupported, "do not make up hidden_size 64"},
+        BadFolder{"SlidingWindow", text("use_sliding_window", true), Errc::unsupported, "use_sliding_window"},
+        BadFolder{"SlidingLayers", text("layer_types", {"full_attention", "sliding_attention"}), Errc::unsupported,
+                  "layer_types"},
+        BadFolder{
+            "Interleaved",
+            text("rope_parameters", {{"rope_theta", 1e4}, {"mrope_section", {2, 3, 3}}, {"mrope_interleaved", true}}),
+            Errc::unsupported, "sections that are interleaved"},
+        BadFolder{"NoSections", text("rope_parameters", {{"rope_theta", 1e4}}), Errc::corrupt, "mrope_section"},
+        BadFolder{"OtherOutput", vision("out_hidden_size", 32), Errc::corrupt, "out_hidden_size"},
+        BadFolder{"OtherWindow", vision("window_size", 224), Errc::unsupported, "window_size must be 112"},
+        BadFolder{"NoWindow", vision("window_size", nullptr), Errc::corrupt, "window_size"},
+        BadFolder{"PatchBeyondAWindow",
+                  [](TinyModel& model) {
+                    model.config["vision_config"]["patch_size"] = 57;
+                    model.preprocessor["patch_size"] = 57;
+                  },
+                  Errc::unsupported, "patch_size 57"},
+        BadFolder{"SquareFeedForward", vision("intermediate_size", 32), Errc::unsupported, "intermediate_size 32"},
+        BadFolder{"Irregular", vision("fullatt_block_indexes", {0, 3}), Errc::unsupported, "every n-th"},
+        BadFolder{"NotToTheEnd", vision("fullatt_block_indexes", {1}), Errc::unsupported, "every n-th"},
+        BadFolder{"WholeLayersOutside", vision("fullatt_block_indexes", {1, 4}), Errc::corrupt,
+                  "fullatt_block_indexes"},
+        BadFolder{"OtherActivation", vision("hidden_act", "gelu"), Errc::unsupported, "gelu"},
+        BadFolder{"FourChannels", vision("in_chans", 4), Errc::unsupported, "in_chans"}),
+    [](const auto& case_info) { return case_info.param.title; });
+
+TEST(Qwen25VlConfig, IsTheSameInBothSpellings) {
+  for (const bool flat : {false, true}) {
+    const TempFolder folder;
+    TinyModel model = tiny_qwen25vl();
+    if (flat) write_flat_config(model);
+    model.write(folder.path());
+    const auto config = read_hf_config(folder.path());
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->family, ModelFamily::qwen2_5_vl);
+    EXPECT_EQ(config->text.hidden, 64u);
+    EXPECT_EQ(config->text.kv_heads, 2u);
+    EXPECT_EQ(config->text.head_size, 16u);
+    EXPECT_EQ(config->text.rope_theta, 10000.0f);
+    EXPECT_EQ(config->text.rope_sections, (std::array<std::int32_t, 3>{2, 3, 3}));
+    EXPECT_FALSE(config->text.tied_head);
+    EXPECT_EQ(config->vision.layers, 4u);
+    EXPECT_EQ(config->vision.window_pattern, 2u);
+    EXPECT_EQ(config->image.min_pixels, 3136u);
+    EXPECT_EQ(config->image.max_pixels, 12845056u);
+  }
+}
+
+TEST(Qwen25VlConfig, KnowsTowersWithoutWindowsAndWithNothingElse) {
+  const auto pattern = [](json whole_layers) {
+    const TempFolder folder;
+    TinyModel model = tiny_qwen25vl();
+    model.config["vision_config"]["fullatt_block_indexes"] = std::move(whole_layers);
+    model.write(folder.path());
+    return read_hf_config(folder.path()).value().vision.window_pattern;
+  };
+  EXPECT_EQ(pattern({0, 1, 2, 3}), 0u);
+  EXPECT_EQ(pattern(json::array()), 5u);
+}
 
 TEST(HfConfig, ReadsBothSpellingsOfThePixelLimits) {
   const TempFolder folder;

@@ -25,6 +25,8 @@
 #include "models/import_cache.h"
 #include "models/sha256.h"
 #include "models/tiny_model.h"
+#include "models/tiny_qwen25vl.h"
+#include "support/mlx_folder.h"
 #include "support/temp_folder.h"
 
 namespace escribano::models {
@@ -136,6 +138,98 @@ TEST_F(Import, TurnsTheDemoModelIntoAPair) {
   EXPECT_EQ(projector.header().tensors().size(), 94u);
   EXPECT_EQ(projector.header().find("clip.vision.is_deepstack_layers")->as_bools(),
             (std::vector<bool>{false, true, false, true, false, false}));
+}
+
+TEST_F(Import, TurnsAQwen25VlFolderIntoAPair) {
+  const TinyModel model = tiny_qwen25vl();
+  const auto files = import_model(model);
+  ASSERT_TRUE(files) << files.error().message;
+  const auto info = check_model(*files);
+  ASSERT_TRUE(info) << info.error().message;
+  EXPECT_EQ(info->architecture, "qwen2vl");
+  EXPECT_EQ(info->projector_type, "qwen2.5vl_merger");
+  EXPECT_TRUE(info->vision_windows);
+  EXPECT_EQ(info->deepstack_count, 0u);
+  EXPECT_EQ(info->patch_size, 14u);
+
+  const GgufFile text = open(files->model);
+  EXPECT_EQ(text.header().tensors().size(), 3u + 2 * 12);
+  EXPECT_EQ(text.header().find("qwen2vl.rope.dimension_sections")->as_i32s(), (std::vector<std::int32_t>{2, 3, 3, 0}));
+  EXPECT_EQ(
+      values(text, "blk.1.attn_v.bias"),
+      values(*std::ranges::find(model.tensors, "model.layers.1.self_attn.v_proj.bias", &TinyModel::Tensor::name)));
+  EXPECT_NE(text.header().find_tensor("output.weight"), nullptr);
+  const GgufFile vision = open(files->projector);
+  EXPECT_EQ(vision.header().tensors().size(), 7u + 4 * 16);
+  EXPECT_EQ(vision.header().find("clip.vision.n_wa_pattern")->as_u32(), 2u);
+  EXPECT_EQ(vision.header().find("clip.use_silu")->as_bool(), true);
+  // Queries, keys and values, one below the other.
+  std::vector<float> joined;
+  for (const char* part : {"v.blk.3.attn_q.weight", "v.blk.3.attn_k.weight", "v.blk.3.attn_v.weight"}) {
+    const std::vector<float> rows = values(vision, part);
+    joined.insert(joined.end(), rows.begin(), rows.end());
+  }
+  EXPECT_EQ(joined,
+            values(*std::ranges::find(model.tensors, "visual.blocks.3.attn.qkv.weight", &TinyModel::Tensor::name)));
+}
+
+TEST_F(Import, MakesTheSamePairOfAQwen25VlFolderHoweverItIsSpelled) {
+  const auto imported = [&](const fs::path& from) {
+    const auto files = import_folder(from, cache(), {WeightType::f16, "m"});
+    EXPECT_TRUE(files) << files.error().message;
+    return files ? read_bytes(files->model) + read_bytes(files->projector) : std::string();
+  };
+  tiny_qwen25vl().write(folder());
+  const std::string expected = imported(folder());
+  TinyModel flat = tiny_qwen25vl();
+  write_flat_config(flat);
+  use_long_names(flat);
+  flat.write(temp_.path() / "flat");
+  EXPECT_TRUE(imported(temp_.path() / "flat") == expected);
+  write_mlx_folder(temp_.path() / "flat", temp_.path() / "mlx", {});
+  EXPECT_TRUE(imported(temp_.path() / "mlx") == expected);
+}
+
+TEST_F(Import, GivesEachPartOfAFusedMatrixTheTypeThatItNeeds) {
+  TinyModel model = tiny_qwen25vl();
+  const std::uint16_t million = bfloat_from_float(1e6f);
+  std::string& fused = model.tensor("visual.blocks.0.attn.qkv.weight").data;
+  std::memcpy(fused.data() + std::size_t{32} * 32 * 2, &million, 2);  // the first key
+  const auto files = import_model(model);
+  ASSERT_TRUE(files) << files.error().message;
+  const GgufFile vision = open(files->projector);
+  const auto type = [&](const char* name) { return static_cast<GgmlType>(vision.header().find_tensor(name)->type); };
+  EXPECT_EQ(type("v.blk.0.attn_q.weight"), GgmlType::f16);
+  EXPECT_EQ(type("v.blk.0.attn_k.weight"), GgmlType::bf16);
+  EXPECT_EQ(type("v.blk.0.attn_v.weight"), GgmlType::f16);
+  EXPECT_EQ(values(vision, "v.blk.0.attn_k.weight").front(), float_from_bfloat(million));
+}
+
+TEST_F(Import, SaysWhatIsWrongWithTheTensorsOfAQwen25VlFolder) {
+  const auto error = [&](const std::function<void(TinyModel&)>& change) {
+    TinyModel model = tiny_qwen25vl();
+    change(model);
+    const auto files = import_model(model);
+    return files ? std::string("no error") : files.error().message;
+  };
+  const auto qkv = error([](TinyModel& model) { model.tensor("visual.blocks.0.attn.qkv.bias").shape = {48, 2}; });
+  EXPECT_THAT(qkv, HasSubstr("visual.blocks.0.attn.qkv.bias is [48, 2] where [96] is needed"));
+  EXPECT_EQ(qkv.find("qkv.bias"), qkv.rfind("qkv.bias")) << "once";
+  EXPECT_THAT(error([](TinyModel& model) { model.remove("model.layers.0.self_attn.k_proj.bias"); }),
+              HasSubstr("missing: model.language_model.layers.0.self_attn.k_proj.bias"));
+  EXPECT_THAT(error([](TinyModel& model) { model.remove("lm_head.weight"); }), HasSubstr("missing: lm_head.weight"));
+  EXPECT_THAT(error([](TinyModel& model) {
+                TinyModel::Tensor more = model.tensor("visual.blocks.0.norm1.weight");
+                more.name = "visual.blocks.0.norm1.bias";
+                model.tensors.push_back(more);
+              }),
+              HasSubstr("not part of the architecture: visual.blocks.0.norm1.bias"));
+  EXPECT_THAT(error([](TinyModel& model) {
+                const std::uint16_t nan = 0x7FC0;
+                std::string& data = model.tensor("visual.blocks.2.attn.qkv.weight").data;
+                std::memcpy(data.data() + data.size() - 2, &nan, 2);
+              }),
+              HasSubstr("visual.blocks.2.attn.qkv.weight holds values that are not finite"));
 }
 
 // Both files to the last byte. Whoever changes them on purpose raises importer_version, or old imports live on in

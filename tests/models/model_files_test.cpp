@@ -16,6 +16,7 @@
 #include "models/gguf_writer.h"
 #include "models/import.h"
 #include "models/tiny_model.h"
+#include "models/tiny_qwen25vl.h"
 #include "support/temp_folder.h"
 
 namespace escribano::models {
@@ -107,15 +108,22 @@ class EditableGguf {
   }
 };
 
-// A sound pair, made once for all cases.
+ModelFiles made_pair(const TinyModel& model, const fs::path& folder) {
+  model.write(folder / "tiny");
+  auto made = import_folder(folder / "tiny", folder / "cache");
+  if (!made) throw std::runtime_error(made.error().message);
+  return *std::move(made);
+}
+
+// Sound pairs, made once for all cases.
 const ModelFiles& sound_pair() {
   static const TempFolder folder;
-  static const ModelFiles files = [] {
-    TinyModel().write(folder.path() / "tiny");
-    auto made = import_folder(folder.path() / "tiny", folder.path() / "cache");
-    if (!made) throw std::runtime_error(made.error().message);
-    return *std::move(made);
-  }();
+  static const ModelFiles files = made_pair(TinyModel(), folder.path());
+  return files;
+}
+const ModelFiles& qwen25vl_pair() {
+  static const TempFolder folder;
+  static const ModelFiles files = made_pair(tiny_qwen25vl(), folder.path());
   return files;
 }
 
@@ -128,17 +136,31 @@ struct BadPair {
   friend void PrintTo(const BadPair& pair, std::ostream* out) { *out << pair.title; }
 };
 
-class CheckModelRefuses : public testing::TestWithParam<BadPair> {};
-
-TEST_P(CheckModelRefuses, ThePair) {
+Result<ModelInfo> check_changed(const ModelFiles& sound,
+                                const std::function<void(EditableGguf& model, EditableGguf& projector)>& change) {
   const TempFolder folder;
-  EditableGguf model(sound_pair().model);
-  EditableGguf projector(sound_pair().projector);
-  GetParam().change(model, projector);
+  EditableGguf model(sound.model);
+  EditableGguf projector(sound.projector);
+  change(model, projector);
   const ModelFiles files{folder.path() / "model.gguf", folder.path() / "mmproj.gguf", "m"};
   model.write(files.model);
   projector.write(files.projector);
-  const auto info = check_model(files);
+  return check_model(files);
+}
+
+class CheckModelRefuses : public testing::TestWithParam<BadPair> {};
+
+TEST_P(CheckModelRefuses, ThePair) {
+  const auto info = check_changed(sound_pair(), GetParam().change);
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().code, GetParam().code) << info.error().message;
+  EXPECT_THAT(info.error().message, HasSubstr(GetParam().message));
+}
+
+class CheckQwen25VlRefuses : public testing::TestWithParam<BadPair> {};
+
+TEST_P(CheckQwen25VlRefuses, ThePair) {
+  const auto info = check_changed(qwen25vl_pair(), GetParam().change);
   ASSERT_FALSE(info);
   EXPECT_EQ(info.error().code, GetParam().code) << info.error().message;
   EXPECT_THAT(info.error().message, HasSubstr(GetParam().message));
@@ -304,6 +326,103 @@ INSTANTIATE_TEST_SUITE_P(
                 },
                 "v.class_embd"}),
     [](const auto& case_info) { return case_info.param.title; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Bad, CheckQwen25VlRefuses,
+    testing::Values(
+        BadPair{"NoBlocks", set_text("qwen2vl.block_count", 0u), "qwen2vl.block_count"},
+        BadPair{"NarrowHeads",
+                [](EditableGguf& model, EditableGguf&) {
+                  model.set("qwen2vl.attention.key_length", 8u);
+                  model.set("qwen2vl.attention.value_length", 8u);
+                },
+                "4 heads of 8 do not make up a width of 64"},
+        BadPair{"NoSections", erase_text("qwen2vl.rope.dimension_sections"), "qwen2vl.rope.dimension_sections"},
+        BadPair{"NoEpsilon", erase_text("qwen2vl.attention.layer_norm_rms_epsilon"), "rms_epsilon"},
+        BadPair{"Experts", set_text("qwen2vl.expert_count", 4u), "qwen2vl.expert_count"},
+        BadPair{"BiasOfAnotherSize", text_tensor("blk.1.attn_k.bias", {64}, f32), "blk.1.attn_k.bias"},
+        BadPair{"HeadBiasOfAnotherSize",
+                [](EditableGguf& model, EditableGguf&) {
+                  model.tensors.push_back({"output.bias", {319}, f32});
+                },
+                "output.bias"},
+        BadPair{"NoFeedForward", without_text_tensor("blk.0.ffn_up.weight"), "blk.0.ffn_up.weight"},
+        BadPair{"OfQwen2Vl", set_vision("clip.projector_type", "qwen2vl_merger"), "a Qwen2-VL model",
+                Errc::unsupported},
+        BadPair{"OfQwen3Vl", set_vision("clip.projector_type", "qwen3vl_merger"), "does not belong to a qwen2vl model"},
+        BadPair{"OfOmni", set_vision("clip.projector_type", "qwen2.5o"), "does not belong to a qwen2vl model"},
+        BadPair{"AudioToo", set_vision("clip.has_audio_encoder", true), "does not belong"},
+        BadPair{"OfAWiderModel", set_vision("clip.vision.projection_dim", 128u),
+                "makes features 128 wide where 64 are taken"},
+        BadPair{"LastMatrixOfAWiderModel",
+                [](EditableGguf&, EditableGguf& projector) {
+                  projector.tensor("mm.2.weight").dims = {128, 128};
+                  projector.tensor("mm.2.bias").dims = {128};
+                },
+                "makes features 128 wide where 64 are taken"},
+        BadPair{"NoSilu", erase_vision("clip.use_silu"), "clip.use_silu"},
+        BadPair{"SiluAndGelu", set_vision("clip.use_gelu", true), "clip.use_gelu"},
+        BadPair{"NoPattern", erase_vision("clip.vision.n_wa_pattern"), "n_wa_pattern"},
+        BadPair{"WholeLayersOnlyByPattern", set_vision("clip.vision.n_wa_pattern", 1u), "must not be 1"},
+        BadPair{"EndlessPattern", set_vision("clip.vision.n_wa_pattern", 514u), "n_wa_pattern"},
+        BadPair{"PatchBeyondAWindow", set_vision("clip.vision.patch_size", 57u), "no image token fits"},
+        BadPair{"SquareFeedForward", set_vision("clip.vision.feed_forward_length", 32u), "feed-forward length of 32"},
+        BadPair{"NoFeedForwardLengthAtAll",
+                [](EditableGguf&, EditableGguf& projector) {
+                  projector.set("clip.vision.feed_forward_length", 0u);
+                  projector.erase_tensor("v.blk.0.ffn_gate.weight");
+                },
+                "feed-forward length of 0"},
+        BadPair{"NoGate", without_vision_tensor("v.blk.1.ffn_gate.weight"), "v.blk.1.ffn_gate.weight"},
+        BadPair{"NoGateBias", without_vision_tensor("v.blk.1.ffn_gate.bias"), "v.blk.1.ffn_gate.bias"},
+        BadPair{"NoKeys", without_vision_tensor("v.blk.0.attn_k.weight"), "v.blk.0.attn_k.weight"},
+        BadPair{"NoLastNorm", without_vision_tensor("v.post_ln.weight"), "v.post_ln.weight"},
+        BadPair{"PatchBias",
+                [](EditableGguf&, EditableGguf& projector) {
+                  projector.tensors.push_back({"v.patch_embd.bias", {32}, f32});
+                },
+                "v.patch_embd.bias is not part"},
+        BadPair{"NormBias",
+                [](EditableGguf&, EditableGguf& projector) {
+                  projector.tensors.push_back({"v.blk.0.ln1.bias", {32}, f32});
+                },
+                "v.blk.0.ln1.bias is not part"}),
+    [](const auto& case_info) { return case_info.param.title; });
+
+TEST(CheckQwen25Vl, AcceptsOldFilesWithTheFeedForwardMatricesInEachOthersPlace) {
+  const auto info = check_changed(qwen25vl_pair(), [](EditableGguf&, EditableGguf& projector) {
+    projector.set("clip.vision.feed_forward_length", 0u);
+    for (const char* layer : {"v.blk.0.", "v.blk.1.", "v.blk.2.", "v.blk.3."}) {
+      for (const char* part : {".weight", ".bias"}) {
+        std::swap(projector.tensor(std::string(layer) + "ffn_up" + part).dims,
+                  projector.tensor(std::string(layer) + "ffn_down" + part).dims);
+      }
+    }
+  });
+  ASSERT_TRUE(info) << info.error().message;
+  EXPECT_EQ(info->vision_ff, 48u);
+}
+
+TEST(CheckQwen25Vl, KnowsHowManyPixelsTheModelWants) {
+  const auto pixels = [](const auto& change) {
+    const ModelInfo info = check_changed(qwen25vl_pair(), change).value();
+    return std::pair(*info.min_pixels, *info.max_pixels);
+  };
+  // Published pairs do not say. Above 11585 tokens libmtmd would count the mask of the windows beyond 31 bits.
+  EXPECT_EQ(pixels([](EditableGguf&, EditableGguf& projector) {
+              projector.erase("clip.vision.image_min_pixels");
+              projector.erase("clip.vision.image_max_pixels");
+            }),
+            std::pair(3136u, 11585u * 784));
+  EXPECT_EQ(pixels(set_vision("clip.vision.image_max_pixels", 1003520u)), std::pair(3136u, 1003520u));
+}
+
+TEST(CheckQwen25Vl, ItsProjectorBelongsToNoOtherModel) {
+  EXPECT_THAT(check_model({sound_pair().model, qwen25vl_pair().projector, "m"}).error().message,
+              HasSubstr("qwen2.5vl_merger, which does not belong to a qwen3vl model"));
+  EXPECT_THAT(check_changed(qwen25vl_pair(), set_text("general.architecture", "llama")).error().message,
+              HasSubstr("qwen2.5vl_merger, which does not belong to a llama model"));
+}
 
 TEST(CheckModel, RefusesMatricesThatCannotBeMultiplied) {
   const TempFolder folder;

@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace escribano::engine {
 namespace {
 
@@ -75,8 +77,35 @@ bool is_chatml(std::string_view chat_template) {
   return chat_template.empty() || (has("<|im_start|>") && !has("<|im_sep|>") && !has("<end_of_utterance>"));
 }
 
+// What a ChatML template has the system say where a conversation does not begin with that, as Qwen2.5-VL's does, which
+// never met a conversation without it in training; empty where it has none.
+std::string_view usual_system_text(std::string_view chat_template) {
+  constexpr std::string_view kOpening = "<|im_start|>system";
+  for (std::size_t at = 0; (at = chat_template.find(kOpening, at)) != std::string_view::npos;) {
+    at += kOpening.size();
+    std::string_view text = chat_template.substr(at, chat_template.find("<|im_end|>", at) - at);
+    if (text.starts_with("\n")) {
+      text.remove_prefix(1);
+    } else if (text.starts_with("\\n")) {
+      text.remove_prefix(2);
+    } else {
+      continue;
+    }
+    // Not put together of parts.
+    if (text.find_first_of("{}'\"<\\") == std::string_view::npos) return text;
+  }
+  return {};
+}
+
 Result<Prompt> build_chatml(const Backend& backend, std::span<const PromptMessage> messages, bool empty_thought) {
   PromptBuilder builder(backend);
+  const std::string_view usual_system = usual_system_text(backend.chat_template());
+  if (!usual_system.empty() && (messages.empty() || messages.front().role != "system")) {
+    ESCRIBANO_CHECK(builder.mark("<|im_start|>"));
+    builder.text(fmt::format("system\n{}", usual_system));
+    ESCRIBANO_CHECK(builder.mark("<|im_end|>"));
+    builder.text("\n");
+  }
   for (const PromptMessage& message : messages) {
     ESCRIBANO_CHECK(builder.mark("<|im_start|>"));
     builder.text(message.role + "\n");

@@ -38,8 +38,9 @@ struct Prompt {
 // parts are tokenised without looking for control marks: what a caller writes cannot end a turn. Thread-safe.
 //
 // Models whose template is ChatML, or that bring none, get ChatML turns, with <|vision_start|> and <|vision_end|> around
-// an image; unless `think`, an empty thought opens the answer where the template knows enable_thinking. Other templates
-// are applied by Backend::format_chat, and take no images. Fails with invalid_argument for an unknown role, with
+// an image, and the system message that their template begins with where `messages` do not; unless `think`, an empty
+// thought opens the answer where the template knows enable_thinking. Other templates are applied by
+// Backend::format_chat, and take no images. Fails with invalid_argument for an unknown role, with
 // unsupported for a template that is not understood, leaves a message out, or would have to take an image.
 Result<Prompt> build_conversation(const Backend& backend, std::span<const PromptMessage> messages, bool think);
 

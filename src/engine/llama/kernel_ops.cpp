@@ -409,8 +409,8 @@ bool is_attention(const ggml_cgraph* graph, int i) {
   const ggml_tensor* weights = graph->nodes[i + 1];
   const ggml_tensor* out = graph->nodes[i + 2];
   return scores->op == GGML_OP_MUL_MAT && scores->src[0]->type == GGML_TYPE_F32 && weights->op == GGML_OP_SOFT_MAX &&
-         weights->src[0] == scores && out->op == GGML_OP_MUL_MAT && out->src[1] == weights &&
-         out->src[0]->type == GGML_TYPE_F32 && scores->src[1]->ne[0] % 16 == 0 &&
+         weights->src[0] == scores && weights->src[1] == nullptr && out->op == GGML_OP_MUL_MAT &&
+         out->src[1] == weights && out->src[0]->type == GGML_TYPE_F32 && scores->src[1]->ne[0] % 16 == 0 &&
          out->src[0]->ne[1] == scores->src[1]->ne[0] && ggml_node_has_n_uses(graph, i, 1) &&
          ggml_node_has_n_uses(graph, i + 1, 1);
 }

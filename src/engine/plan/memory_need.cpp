@@ -62,7 +62,8 @@ std::uint64_t text_compute(const ModelSizes& model, const MemoryUse& use) {
 }
 
 // Buffers of the vision tower's graph, from the same source: rows of the stream, of the feed-forward layer, and the
-// features of all levels. Attention that is written out has a score for each pair of patches and head.
+// features of all levels. Attention that is written out has a score for each pair of patches and head. The mask of layers
+// that look at windows has one for each pair, in libmtmd and in the graph, and for flash attention once more.
 std::uint64_t vision_compute(const ModelSizes& model, std::uint64_t image_tokens) {
   const std::uint64_t merged = std::max<std::uint64_t>(1, product({model.merge, model.merge}));
   const std::uint64_t patches = product({image_tokens, merged});
@@ -70,7 +71,8 @@ std::uint64_t vision_compute(const ModelSizes& model, std::uint64_t image_tokens
       sum({product({4, model.vision_width}), model.vision_ff, product({3, input_width(model)}) / (2 * merged)});
   const bool exact = image_tokens <= static_cast<std::uint64_t>(kExactAttentionTokens);
   const std::uint64_t scores = exact ? product({model.vision_heads, patches, patches, kFloat}) : 0;
-  return sum({product({patches, row, kFloat}), scores});
+  const std::uint64_t mask = model.vision_windows ? product({patches, patches, 2 * kFloat + (exact ? 0 : kHalf)}) : 0;
+  return sum({product({patches, row, kFloat}), scores, mask});
 }
 
 // Three bytes a pixel as it is, and three floats as the vision tower takes it.

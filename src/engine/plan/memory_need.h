@@ -21,6 +21,7 @@ struct ModelSizes {
   std::uint64_t vision_width = 0;
   std::uint64_t vision_ff = 0;
   std::uint64_t vision_heads = 0;
+  bool vision_windows = false;
   std::uint64_t patch_px = 0;
   std::uint64_t merge = 0;  // patches a side that become one image token
 };
