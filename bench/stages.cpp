@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdio>
 #include <future>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <span>
@@ -43,6 +44,7 @@ struct Arguments {
   int max_image_tokens = 0;
   int threads = 0;
   bool no_kernels = false;
+  engine::Precision precision = engine::Precision::exact;
   std::string model = "demo";
   std::string projector;
   std::string strategy = "parallel";
@@ -280,6 +282,7 @@ Status run(const Arguments& arguments) {
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
       .kernels = !arguments.no_kernels,
+      .precision = arguments.precision,
       .drafts = arguments.drafts,
       .reuse = {.kind = cli::ReuseKind::none},
   };
@@ -313,6 +316,9 @@ int main(int argc, char** argv) {
   app.add_option("--max-image-tokens", arguments.max_image_tokens)->check(CLI::Range(4, 65536));
   app.add_option("--threads", arguments.threads)->check(CLI::Range(1, 1024));
   app.add_flag("--no-kernels", arguments.no_kernels, "As llama.cpp computes by itself");
+  app.add_option("--products", arguments.precision, "What vision and prefill multiply in")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, engine::Precision>{
+          {"exact", engine::Precision::exact}, {"bf16", engine::Precision::bf16}, {"int8", engine::Precision::int8}}));
   app.add_option("--model", arguments.model)->capture_default_str();
   app.add_option("--mmproj", arguments.projector, "The projector of a .gguf model, if not beside it");
   app.add_option("--strategy", arguments.strategy)

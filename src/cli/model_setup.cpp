@@ -84,9 +84,10 @@ constexpr int kEmbeddingVersion = 1;
 Result<std::string> embedding_identity(const engine::LlamaOptions& llama) {
   ESCRIBANO_TRY(const MappedFile file, MappedFile::open(llama.projector));
   const engine::LlamaSystem system = engine::llama_system();
-  return fmt::format("{} {:016x} {} {} {} {} {} {} {}", kEmbeddingVersion, hash_bytes(file.bytes()), system.version,
+  return fmt::format("{} {:016x} {} {} {} {} {} {} {} {}", kEmbeddingVersion, hash_bytes(file.bytes()), system.version,
                      system.ggml_version, system.processor, fmt::join(system.instructions, ","),
-                     fmt::join(system.gpus, ","), llama.kernels, llama.max_image_tokens);
+                     fmt::join(system.gpus, ","), llama.kernels, precision_name(llama.precision),
+                     llama.max_image_tokens);
 }
 
 void keep(const ReuseSetup& reuse, engine::EngineOptions& options) {
@@ -182,6 +183,7 @@ EnginePlan daemon_plan(const ModelInfo& info, const DaemonSetup& setup) {
   engine::EngineOptions& options = plan.options;
   llama.threads = setup.threads;
   llama.kernels = setup.kernels;
+  llama.precision = setup.precision;
   options.text_only = setup.text_only;
   if (!setup.drafts) options.draft_tokens = 0;
   int context = kTextContextTokens;
@@ -291,6 +293,7 @@ DaemonSetup daemon_setup(const Settings& settings) {
   return {.batch_size = settings.vlm_batch_size.value,
           .max_tokens = settings.vlm_max_tokens.value,
           .kernels = settings.kernels.value,
+          .precision = settings.products.value,
           .drafts = settings.drafts.value,
           .memory_limit_mb = settings.memory_limit_mb.value,
           .reuse = reuse_setup(settings)};
@@ -314,6 +317,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   llama.projector = model.files.projector;
   llama.threads = setup.threads;
   llama.kernels = setup.kernels;
+  llama.precision = setup.precision;
   llama.max_image_tokens = image_tokens;
   plan.frames = static_cast<std::uint64_t>(setup.frames);
   // A token has at least one byte, and two on average even in dense code; the rest of the turn is a few marks.

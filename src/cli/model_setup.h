@@ -11,6 +11,7 @@
 #include "cli/settings.h"
 #include "engine/engine.h"
 #include "engine/plan/memory_need.h"
+#include "engine/precision.h"
 #include "models/model_files.h"
 #include "models/resolve.h"
 
@@ -71,8 +72,9 @@ struct EngineSetup {
   int max_image_tokens = 0;  // 0: what the model's own rule allows
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
-  bool drafts = true;        // draft tokens from the texts of other frames
-  int memory_limit_mb = 0;   // 0: what the machine has
+  engine::Precision precision = engine::Precision::exact;
+  bool drafts = true;       // draft tokens from the texts of other frames
+  int memory_limit_mb = 0;  // 0: what the machine has
   ReuseSetup reuse;
 };
 
@@ -89,8 +91,9 @@ struct DaemonSetup {
   int max_image_tokens = 0;  // 0: what the model's own rule allows
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
-  bool drafts = true;        // draft tokens from the texts of other frames
-  int memory_limit_mb = 0;   // 0: what the machine has
+  engine::Precision precision = engine::Precision::exact;
+  bool drafts = true;       // draft tokens from the texts of other frames
+  int memory_limit_mb = 0;  // 0: what the machine has
   ReuseSetup reuse;
 };
 DaemonSetup daemon_setup(const Settings& settings);

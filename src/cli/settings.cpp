@@ -40,6 +40,10 @@ constexpr Choice<BackendKind> kBackends[] = {{"native", BackendKind::native},
                                              {"none", BackendKind::none}};
 constexpr Choice<ReuseKind> kReuseKinds[] = {
     {"none", ReuseKind::none}, {"embeddings", ReuseKind::embeddings}, {"all", ReuseKind::all}};
+constexpr Choice<engine::Precision> kPrecisions[] = {
+    {precision_name(engine::Precision::exact), engine::Precision::exact},
+    {precision_name(engine::Precision::bf16), engine::Precision::bf16},
+    {precision_name(engine::Precision::int8), engine::Precision::int8}};
 const Choice<UnchangedRule> kUnchangedRules[] = {{unchanged_rule_name(UnchangedRule::none), UnchangedRule::none},
                                                  {unchanged_rule_name(UnchangedRule::exact), UnchangedRule::exact},
                                                  {unchanged_rule_name(UnchangedRule::still), UnchangedRule::still},
@@ -301,6 +305,8 @@ Status visit(Visitor& visitor, AnySettings& settings) {
   ESCRIBANO_CHECK(visitor.choice(settings.artefact_format, "ESCRIBANO_ARTEFACT_FORMAT",
                                  std::span<const Choice<ArtefactFormat>>(kArtefactFormats)));
   ESCRIBANO_CHECK(visitor.flag(settings.kernels, "ESCRIBANO_KERNELS"));
+  ESCRIBANO_CHECK(
+      visitor.choice(settings.products, "ESCRIBANO_PRODUCTS", std::span<const Choice<engine::Precision>>(kPrecisions)));
   return visitor.flag(settings.verbose, "ESCRIBANO_VERBOSE");
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "domain/recording.h"
+#include "engine/precision.h"
 
 namespace escribano::cli {
 
@@ -77,6 +78,7 @@ struct Settings {
   Setting<int> embedding_cache_mb{.value = 1024};     // ESCRIBANO_EMBEDDING_CACHE_MB, MiB on the disk; 0: none
   Setting<int> memory_limit_mb;                       // ESCRIBANO_MEMORY_LIMIT_MB, MiB; 0: what the machine has
   Setting<bool> kernels{.value = true};               // ESCRIBANO_KERNELS
+  Setting<engine::Precision> products;                // ESCRIBANO_PRODUCTS
   Setting<bool> verbose;                              // ESCRIBANO_VERBOSE
 
   // Of process and report. SamplingOptions says what those of sampling mean; times are seconds.

@@ -92,6 +92,34 @@ TEST_F(DescribeCommand, PrintsOneObjectALineInTheOrderOfTheImages) {
   EXPECT_THAT(result.err, Not(HasSubstr("\033"))) << "no progress bar where standard error is no terminal";
 }
 
+TEST_F(DescribeCommand, EmbeddingsOfOnePrecisionAreNotTakenForThoseOfAnother) {
+  CommandOptions options;
+  options.environment["ESCRIBANO_HOME"] = folder.path();
+  const auto reused = [&](const std::string& products) {
+    options.environment["ESCRIBANO_PRODUCTS"] = products;
+    const CommandResult result = describe({frames().front(), "--model", "demo", "--in-process", "--json"}, options);
+    if (result.err.find("(ESCRIBANO_PRODUCTS) are not possible: this ") != std::string::npos) return std::string("?");
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const std::vector<Json> objects = lines(result.out);
+    return objects.empty() ? std::string() : objects.front().at("stats").value("reused", "");
+  };
+  EXPECT_NE(reused("exact"), "cache");
+  for (const char* products : {"bf16", "int8"}) {
+    const std::string at_first = reused(products);
+    if (at_first == "?") continue;  // this processor cannot
+    EXPECT_NE(at_first, "cache") << products;
+    EXPECT_EQ(reused(products), "cache") << products;
+  }
+  EXPECT_EQ(reused("exact"), "cache");
+
+  options.environment["ESCRIBANO_KERNELS"] = "false";
+  options.environment["ESCRIBANO_PRODUCTS"] = "int8";
+  const CommandResult refused = describe({frames().front(), "--model", "demo", "--in-process"}, options);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("products in int8 (ESCRIBANO_PRODUCTS) are not possible: "));
+  EXPECT_THAT(refused.err, HasSubstr("ESCRIBANO_KERNELS"));
+}
+
 TEST_F(DescribeCommand, TakesFewerFramesAtOnceWhereTheMemoryIsLittle) {
   std::vector<std::string> arguments = frames();
   arguments.resize(4);

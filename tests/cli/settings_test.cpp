@@ -32,6 +32,7 @@ TEST(Settings, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(settings.embedding_cache_mb.value, 1024);
   EXPECT_FALSE(settings.verbose.value);
   EXPECT_TRUE(settings.drafts.value);
+  EXPECT_EQ(settings.products.value, engine::Precision::exact);
   EXPECT_TRUE(settings.vlm_model.is_default());
 }
 
@@ -55,6 +56,8 @@ TEST(Settings, UnusableValuesAreErrorsThatNameTheVariable) {
   }
   EXPECT_THAT(Settings::read(environment_of({{"HOME", "/h"}, {"ESCRIBANO_VERBOSE", "perhaps"}})).error().message,
               HasSubstr("ESCRIBANO_VERBOSE"));
+  EXPECT_THAT(Settings::read(environment_of({{"HOME", "/h"}, {"ESCRIBANO_PRODUCTS", "int4"}})).error().message,
+              HasSubstr("ESCRIBANO_PRODUCTS is 'int4'; it must be exact, bf16 or int8"));
   EXPECT_FALSE(Settings::read(environment_of({})));
 }
 

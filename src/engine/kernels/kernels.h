@@ -14,6 +14,8 @@ namespace escribano::engine::kernels {
 
 // Whether this processor can run what is below. Nothing else may be called where it cannot.
 bool supported() noexcept;
+// Whether it has dot products of 8-bit integers, too (VNNI), which multiply_int8() needs beside them.
+bool supports_int8() noexcept;
 
 // Memory that is kept from call to call. One caller at a time.
 class Scratch {
@@ -56,6 +58,19 @@ struct Products {
 void multiply(const Products<float>& products, Scratch& scratch, int threads);
 void multiply(const Products<F16>& products, Scratch& scratch, int threads);
 void multiply(const Products<Bf16>& products, Scratch& scratch, int threads);
+
+// The same with both sides rounded to bf16; `depth` is even.
+void multiply_bf16(const Products<float>& products, Scratch& scratch, int threads);
+void multiply_bf16(const Products<F16>& products, Scratch& scratch, int threads);
+void multiply_bf16(const Products<Bf16>& products, Scratch& scratch, int threads);
+
+// The same with both sides rounded to whole numbers from -127 to 127: every 128 elements of a row of A and of B that
+// follow each other share a scale, a 127th of the largest magnitude among them. Sums within 128 are exact, those of the
+// scaled sums are of floats. A row with an infinity or a NaN has results that are neither right nor finite; 128 numbers
+// that are all below 2^-100 count as zeros. `count` is 1. Only where supports_int8().
+void multiply_int8(const Products<float>& products, Scratch& scratch, int threads);
+void multiply_int8(const Products<F16>& products, Scratch& scratch, int threads);
+void multiply_int8(const Products<Bf16>& products, Scratch& scratch, int threads);
 
 // The last part of a product by itself: out = gelu(x * weight + bias) + residual, each if wanted. `out` may be `x` or
 // `residual`.

@@ -12,6 +12,8 @@ bool supported() noexcept {
          __builtin_cpu_supports("avx512bf16") != 0;
 }
 
+bool supports_int8() noexcept { return supported() && __builtin_cpu_supports("avx512vnni") != 0; }
+
 void Scratch::Free::operator()(std::byte* p) const noexcept { ::operator delete(p, std::align_val_t(64)); }
 
 std::byte* Scratch::get(std::size_t bytes) {

@@ -17,11 +17,14 @@ namespace escribano::engine {
 namespace {
 
 thread_local bool wanted_now = false;
+thread_local Precision precision_now = Precision::exact;
 std::atomic<int> threads_of_next = 1;
 
 ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   try {
-    const bool known = kernels_compute(graph, *static_cast<KernelContext*>(backend->context));
+    auto& context = *static_cast<KernelContext*>(backend->context);
+    context.precision = precision_now;
+    const bool known = kernels_compute(graph, context);
     return known ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
   } catch (const std::bad_alloc&) {
     return GGML_STATUS_ALLOC_FAILED;
@@ -119,7 +122,18 @@ ggml_backend_device* kernel_device(int threads) {
   return device;
 }
 
-KernelScope::KernelScope(bool wanted) noexcept : before_(std::exchange(wanted_now, wanted)) {}
-KernelScope::~KernelScope() { wanted_now = before_; }
+const char* precision_obstacle(Precision precision) noexcept {
+  if (precision == Precision::exact) return nullptr;
+  if (!kernels::supported()) return "this processor has no AVX-512 with bf16";
+  if (precision == Precision::int8 && !kernels::supports_int8()) return "this processor has no AVX-512 VNNI";
+  return nullptr;
+}
+
+KernelScope::KernelScope(bool wanted, Precision precision) noexcept
+    : before_(std::exchange(wanted_now, wanted)), precision_before_(std::exchange(precision_now, precision)) {}
+KernelScope::~KernelScope() {
+  wanted_now = before_;
+  precision_now = precision_before_;
+}
 
 }  // namespace escribano::engine

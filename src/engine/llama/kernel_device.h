@@ -1,5 +1,7 @@
 #pragma once
 
+#include "engine/precision.h"
+
 struct ggml_backend_device;
 
 namespace escribano::engine {
@@ -10,18 +12,22 @@ namespace escribano::engine {
 // threads unless it is told otherwise. nullptr where the processor cannot run the kernels.
 ggml_backend_device* kernel_device(int threads);
 
+// Why the device could not compute in `precision`, as the end of a sentence; nullptr where it can.
+const char* precision_obstacle(Precision precision) noexcept;
+
 // The device takes operations only of graphs that this thread builds while one of these exists that wants it. Encode and
 // prefill want it. A decode step does not: its few rows are bound by reading the weights, where llama.cpp is as fast or
-// faster, and they change with the company, so whoever computes them must be the same for any number of them.
+// faster, and they change with the company, so whoever computes them must be the same for any number of them. What the device computes on this thread meanwhile is computed in `precision`.
 class KernelScope {
  public:
-  explicit KernelScope(bool wanted) noexcept;
+  explicit KernelScope(bool wanted, Precision precision) noexcept;
   ~KernelScope();
   KernelScope(const KernelScope&) = delete;
   KernelScope& operator=(const KernelScope&) = delete;
 
  private:
   bool before_;
+  Precision precision_before_;
 };
 
 }  // namespace escribano::engine

@@ -293,6 +293,12 @@ void finish(const ggml_tensor* op, const KernelContext& context) {
   kernels::finish(work, context.threads);
 }
 
+// A matrix that no node of the graph made, by itself or as a reshaped part of itself.
+bool is_weights(const ggml_tensor* t) {
+  while (t->op == GGML_OP_RESHAPE || t->op == GGML_OP_VIEW) t = t->src[0];
+  return t->op == GGML_OP_NONE && t->ne[2] == 1 && t->ne[3] == 1;
+}
+
 // The product `op` and what follows it, into `out`.
 template <class T>
 kernels::Products<T> product(const ggml_tensor* op, const ggml_tensor* out, const kernels::Finish& followers) {
@@ -319,16 +325,28 @@ kernels::Products<T> product(const ggml_tensor* op, const ggml_tensor* out, cons
   };
 }
 
+template <class T>
+void multiply(const kernels::Products<T>& work, bool of_weights, KernelContext& context) {
+  if (of_weights && context.precision == Precision::int8) {
+    return kernels::multiply_int8(work, context.scratch, context.threads);
+  }
+  if (of_weights && context.precision == Precision::bf16 && work.depth % 2 == 0) {
+    return kernels::multiply_bf16(work, context.scratch, context.threads);
+  }
+  kernels::multiply(work, context.scratch, context.threads);
+}
+
 // Node i and its followers; returns the last of them.
 int multiply(const ggml_cgraph* graph, int i, KernelContext& context) {
   const ggml_tensor* op = graph->nodes[i];
   int last = i;
   const kernels::Finish work = followers(graph, i, last);
   const ggml_tensor* out = graph->nodes[last];
+  const bool of_weights = is_weights(op->src[0]);
   switch (op->src[0]->type) {
-    case GGML_TYPE_F32: kernels::multiply(product<float>(op, out, work), context.scratch, context.threads); break;
-    case GGML_TYPE_F16: kernels::multiply(product<F16>(op, out, work), context.scratch, context.threads); break;
-    default: kernels::multiply(product<Bf16>(op, out, work), context.scratch, context.threads); break;
+    case GGML_TYPE_F32: multiply(product<float>(op, out, work), of_weights, context); break;
+    case GGML_TYPE_F16: multiply(product<F16>(op, out, work), of_weights, context); break;
+    default: multiply(product<Bf16>(op, out, work), of_weights, context); break;
   }
   return last;
 }
@@ -387,14 +405,14 @@ kernels::Attention attention(const ggml_tensor* q, const ggml_tensor* k, const g
   };
 }
 
-// Flash attention, as llama.cpp asks for it: in a language model (with a mask) exact, in a vision tower, where it is much
-// of the work, in bf16.
+// Flash attention, as llama.cpp asks for it: in a language model (with a mask) exact unless fewer bits were asked for, in a
+// vision tower, where it is much of the work, in bf16.
 void attend(const ggml_tensor* op, KernelContext& context) {
   kernels::Attention work = attention(op->src[0], op->src[1], op->src[2], float_param(op, 0));
   work.out = static_cast<float*>(op->data);
   work.out_stride = matrix_stride(op);
   work.out_step = row_stride(op);
-  work.exact = op->src[3] != nullptr;
+  work.exact = op->src[3] != nullptr && context.precision == Precision::exact;
   if (const ggml_tensor* mask = op->src[3]) {
     work.mask = static_cast<const F16*>(mask->data);
     work.mask_stride = row_stride(mask);
@@ -421,6 +439,7 @@ void attend(const ggml_tensor* scores, const ggml_tensor* weights, const ggml_te
   work.out = static_cast<float*>(op->data);
   work.out_stride = row_stride(op);
   work.out_step = matrix_stride(op);
+  work.exact = context.precision == Precision::exact;
   kernels::attend(work, context.scratch, context.threads);
 }
 

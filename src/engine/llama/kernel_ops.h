@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/kernels/kernels.h"
+#include "engine/precision.h"
 
 struct ggml_cgraph;
 struct ggml_tensor;
@@ -22,6 +23,7 @@ struct KernelContext {
   kernels::Scratch scratch;
   RotaryAngles angles;
   int threads = 1;
+  Precision precision = Precision::exact;
 };
 
 // Whether engine/kernels can compute `op` as it is: its type, shape, strides and parameters. Pure.

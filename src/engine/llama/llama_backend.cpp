@@ -143,6 +143,7 @@ class LlamaBackend final : public Backend {
   std::optional<Vocabulary> vocabulary_;
   int threads_ = 0;
   ggml_backend_device* kernels_ = nullptr;  // not owned; nullptr: not used
+  Precision precision_ = Precision::exact;  // of what kernels_ computes
   // Engine thread only.
   int slots_ = 0;
   int context_tokens_ = 0;
@@ -153,14 +154,27 @@ class LlamaBackend final : public Backend {
   std::atomic<bool> interrupted_ = false;
 };
 
+// Fewer bits than the weights have are never asked for in vain.
+Status check_precision(const LlamaOptions& options) {
+  if (options.precision == Precision::exact) return {};
+  const char* obstacle = precision_obstacle(options.precision);
+  if (!options.kernels) obstacle = "our own kernels are turned off (ESCRIBANO_KERNELS)";
+  if (options.gpu_layers != 0 && llama_supports_gpu_offload()) obstacle = "the model is computed on a GPU";
+  if (obstacle == nullptr) return {};
+  return fail(Errc::unsupported, "products in {} (ESCRIBANO_PRODUCTS) are not possible: {}",
+              precision_name(options.precision), obstacle);
+}
+
 Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options) {
   if (options.slots < 1 || options.slots > 255) {
     return fail(Errc::invalid_argument, "{} sequences at once were asked for; 1 to 255 are possible", options.slots);
   }
+  ESCRIBANO_CHECK(check_precision(options));
   capture_llama_log();
   llama_backend_init();
   auto backend = std::make_unique<LlamaBackend>();
   backend->threads_ = options.threads > 0 ? options.threads : usable_processors();
+  backend->precision_ = options.precision;
   if (options.kernels) backend->kernels_ = kernel_device(backend->threads_);
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = options.gpu_layers;
@@ -323,7 +337,7 @@ Result<ImageEmbedding> LlamaBackend::encode(const PreparedImage& image) {
   const auto* prepared = dynamic_cast<const MtmdImage*>(&image);
   if (prepared == nullptr) return fail(Errc::internal, "an image prepared by another backend");
   const mtmd_input_chunk* chunk = prepared->image();
-  const KernelScope scope(kernels_ != nullptr);
+  const KernelScope scope(kernels_ != nullptr, precision_);
   const int status = mtmd_encode_chunk(vision_.get(), chunk);
   if (interrupted_.load(std::memory_order_relaxed)) return fail(Errc::cancelled, "cancelled");
   if (status != 0) return fail(Errc::inference_failed, "{}", with_reason("the vision tower failed"));
@@ -361,7 +375,7 @@ Status LlamaBackend::prefill(int slot, std::span<const Token> tokens, Position f
     const bool last = i + 1 == tokens.size();
     batch_.set_token(i, slot, tokens[i], from + static_cast<Position>(i), want_logits && last);
   }
-  const KernelScope scope(kernels_ != nullptr);
+  const KernelScope scope(kernels_ != nullptr, precision_);
   return run(batch_.view(nullptr), "prefill");
 }
 
@@ -374,7 +388,7 @@ Status LlamaBackend::prefill(int slot, const ImageEmbedding& image, Position fro
     batch_.position(1, i) = from + static_cast<Position>(i) / image.columns;
     batch_.position(2, i) = from + static_cast<Position>(i) % image.columns;
   }
-  const KernelScope scope(kernels_ != nullptr);
+  const KernelScope scope(kernels_ != nullptr, precision_);
   return run(batch_.view(image.values.data()), "image prefill");
 }
 

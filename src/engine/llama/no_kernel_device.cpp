@@ -4,7 +4,10 @@
 namespace escribano::engine {
 
 ggml_backend_device* kernel_device(int) { return nullptr; }
-KernelScope::KernelScope(bool wanted) noexcept : before_(wanted) {}
+const char* precision_obstacle(Precision precision) noexcept {
+  return precision == Precision::exact ? nullptr : "this program was built without kernels of its own";
+}
+KernelScope::KernelScope(bool wanted, Precision precision) noexcept : before_(wanted), precision_before_(precision) {}
 KernelScope::~KernelScope() = default;
 
 }  // namespace escribano::engine
