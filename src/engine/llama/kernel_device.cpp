@@ -17,11 +17,14 @@ namespace escribano::engine {
 namespace {
 
 thread_local bool wanted_now = false;
+thread_local PatchWork* patches_now = nullptr;
 std::atomic<int> threads_of_next = 1;
 
 ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   try {
-    const bool known = kernels_compute(graph, *static_cast<KernelContext*>(backend->context));
+    auto& context = *static_cast<KernelContext*>(backend->context);
+    context.patches = patches_now;
+    const bool known = kernels_compute(graph, context);
     return known ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
   } catch (const std::bad_alloc&) {
     return GGML_STATUS_ALLOC_FAILED;
@@ -119,7 +122,11 @@ ggml_backend_device* kernel_device(int threads) {
   return device;
 }
 
-KernelScope::KernelScope(bool wanted) noexcept : before_(std::exchange(wanted_now, wanted)) {}
-KernelScope::~KernelScope() { wanted_now = before_; }
+KernelScope::KernelScope(bool wanted, PatchWork* patches) noexcept
+    : before_(std::exchange(wanted_now, wanted)), patches_before_(std::exchange(patches_now, patches)) {}
+KernelScope::~KernelScope() {
+  wanted_now = before_;
+  patches_now = patches_before_;
+}
 
 }  // namespace escribano::engine

@@ -4,7 +4,7 @@
 namespace escribano::engine {
 
 ggml_backend_device* kernel_device(int) { return nullptr; }
-KernelScope::KernelScope(bool wanted) noexcept : before_(wanted) {}
+KernelScope::KernelScope(bool wanted, PatchWork* patches) noexcept : before_(wanted), patches_before_(patches) {}
 KernelScope::~KernelScope() = default;
 
 }  // namespace escribano::engine
