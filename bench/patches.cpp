@@ -48,7 +48,7 @@ struct Way {
     ESCRIBANO_TRY(engine::ImageEmbedding embedding, backend->encode(*prepared));
     last_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     seconds += last_s;
-    computed += static_cast<std::uint64_t>(embedding.computed_tokens);
+    computed += static_cast<std::uint64_t>(embedding.tokens - embedding.reused_tokens);
     return embedding;
   }
   double last_s = 0;
@@ -105,7 +105,7 @@ Status run(const Arguments& arguments) {
     all.add(a, b);
     if (!arguments.each) continue;
     fmt::print("{} {}/{} tokens, {:.1f} ms whole, {:.1f} ms, difference {:.4f}, worst {:.3f}\n", path,
-               b.computed_tokens, b.tokens, whole.last_s * 1000, part.last_s * 1000,
+               b.tokens - b.reused_tokens, b.tokens, whole.last_s * 1000, part.last_s * 1000,
                std::sqrt(here.squares / here.reference_squares), here.worst);
   }
   const auto count = static_cast<double>(arguments.images.size());

@@ -108,6 +108,7 @@ engine::ModelSizes sizes_of(const ModelInfo& info) {
       .vision_width = info.vision_width,
       .vision_ff = info.vision_ff,
       .vision_heads = info.vision_heads,
+      .vision_layers = info.vision_layers,
       .patch_px = info.patch_size,
       .merge = info.merge_size,
   };
@@ -125,6 +126,7 @@ engine::MemoryUse use_of(const EnginePlan& plan) {
                            .frames = plan.frames};
   if (plan.options.text_only) return use;
   use.image_tokens = plan.llama.max_image_tokens;
+  use.keeps_patches = plan.llama.patches.has_value();
   use.cache_bytes = plan.options.embedding_cache_bytes + plan.options.answer_cache_bytes;
   return use;
 }
@@ -181,6 +183,7 @@ EnginePlan daemon_plan(const ModelInfo& info, const DaemonSetup& setup) {
   engine::EngineOptions& options = plan.options;
   llama.threads = setup.threads;
   llama.kernels = setup.kernels;
+  if (setup.patches) llama.patches.emplace();
   options.text_only = setup.text_only;
   if (!setup.drafts) options.draft_tokens = 0;
   int context = kTextContextTokens;
@@ -211,8 +214,16 @@ Result<std::unique_ptr<engine::Engine>> load(EnginePlan& plan, const ReuseSetup&
     plan.options.embedding_folder = {
         .path = reuse.folder, .identity = std::move(identity), .limit_bytes = reuse.folder_bytes};
   }
-  ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(plan.llama));
-  return engine::Engine::start(std::move(backend), plan.options);
+  const bool vision = !plan.llama.projector.empty();
+  if (vision && plan.llama.patches && !plan.llama.kernels) {
+    return fail(Errc::invalid_argument, "ESCRIBANO_PATCHES=changed needs the kernels, and ESCRIBANO_KERNELS is false");
+  }
+  auto backend = engine::load_llama_backend(plan.llama);
+  if (!backend && vision && plan.llama.patches && backend.error().code == Errc::unsupported) {
+    return fail(Errc::unsupported, "ESCRIBANO_PATCHES=changed: {}", backend.error().message);
+  }
+  if (!backend) return fail(backend.error());
+  return engine::Engine::start(*std::move(backend), plan.options);
 }
 
 }  // namespace
@@ -259,6 +270,7 @@ ImportOptions checked_import(const Settings& settings, const Environment& enviro
   DaemonSetup setup = daemon_setup(settings);
   setup.batch_size = 1;
   setup.reuse = {.kind = ReuseKind::none};
+  setup.patches = false;
   return {.quantize = quantize,
           .quantizer = engine::quantize_gguf,
           .verify = [setup, picture = self_check_picture(environment)](const ModelFiles& files) -> Status {
@@ -290,6 +302,7 @@ DaemonSetup daemon_setup(const Settings& settings) {
   return {.batch_size = settings.vlm_batch_size.value,
           .max_tokens = settings.vlm_max_tokens.value,
           .kernels = settings.kernels.value,
+          .patches = settings.patches.value == PatchKind::changed,
           .drafts = settings.drafts.value,
           .memory_limit_mb = settings.memory_limit_mb.value,
           .reuse = reuse_setup(settings)};
@@ -313,6 +326,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   llama.projector = model.files.projector;
   llama.threads = setup.threads;
   llama.kernels = setup.kernels;
+  if (setup.patches) llama.patches.emplace();
   llama.max_image_tokens = image_tokens;
   plan.frames = static_cast<std::uint64_t>(setup.frames);
   // A token has at least one byte, and two on average even in dense code; the rest of the turn is a few marks.

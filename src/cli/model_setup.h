@@ -71,6 +71,7 @@ struct EngineSetup {
   int max_image_tokens = 0;  // 0: what the model's own rule allows
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
+  bool patches = false;      // compute only those that changed since the frame before; needs the kernels
   bool drafts = true;        // draft tokens from the texts of other frames
   int memory_limit_mb = 0;   // 0: what the machine has
   ReuseSetup reuse;
@@ -89,6 +90,7 @@ struct DaemonSetup {
   int max_image_tokens = 0;  // 0: what the model's own rule allows
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
+  bool patches = false;      // compute only those that changed since the frame before; needs the kernels
   bool drafts = true;        // draft tokens from the texts of other frames
   int memory_limit_mb = 0;   // 0: what the machine has
   ReuseSetup reuse;

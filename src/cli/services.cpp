@@ -40,6 +40,7 @@ Result<ChosenService> start_in_process(const VlmArguments& arguments, const VlmU
       .max_image_tokens = arguments.max_image_tokens,
       .threads = arguments.threads,
       .kernels = settings.kernels.value,
+      .patches = settings.patches.value == PatchKind::changed,
       .drafts = settings.drafts.value,
       .memory_limit_mb = settings.memory_limit_mb.value,
       .reuse = reuse_setup(settings),

@@ -36,6 +36,7 @@ constexpr Choice<BackendKind> kBackends[] = {{"native", BackendKind::native},
                                              {"none", BackendKind::none}};
 constexpr Choice<ReuseKind> kReuseKinds[] = {
     {"none", ReuseKind::none}, {"embeddings", ReuseKind::embeddings}, {"all", ReuseKind::all}};
+constexpr Choice<PatchKind> kPatchKinds[] = {{"all", PatchKind::all}, {"changed", PatchKind::changed}};
 const Choice<UnchangedRule> kUnchangedRules[] = {{unchanged_rule_name(UnchangedRule::none), UnchangedRule::none},
                                                  {unchanged_rule_name(UnchangedRule::exact), UnchangedRule::exact},
                                                  {unchanged_rule_name(UnchangedRule::still), UnchangedRule::still},
@@ -266,6 +267,8 @@ Status visit(Visitor& visitor, AnySettings& settings) {
   ESCRIBANO_CHECK(visitor.choice(settings.artefact_format, "ESCRIBANO_ARTEFACT_FORMAT",
                                  std::span<const Choice<ArtefactFormat>>(kArtefactFormats)));
   ESCRIBANO_CHECK(visitor.flag(settings.kernels, "ESCRIBANO_KERNELS"));
+  ESCRIBANO_CHECK(
+      visitor.choice(settings.patches, "ESCRIBANO_PATCHES", std::span<const Choice<PatchKind>>(kPatchKinds)));
   return visitor.flag(settings.verbose, "ESCRIBANO_VERBOSE");
 }
 

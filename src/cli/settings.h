@@ -41,6 +41,12 @@ enum class ReuseKind {
   all,         // and the answer to a frame asked the same way
 };
 
+// What the vision tower computes of a frame.
+enum class PatchKind {
+  all,
+  changed,  // the patches that changed since the frame before; features of the others do not see these
+};
+
 // A setting as it is shown.
 struct SettingRow {
   std::string key;       // in config.json
@@ -77,6 +83,7 @@ struct Settings {
   Setting<int> embedding_cache_mb{.value = 1024};     // ESCRIBANO_EMBEDDING_CACHE_MB, MiB on the disk; 0: none
   Setting<int> memory_limit_mb;                       // ESCRIBANO_MEMORY_LIMIT_MB, MiB; 0: what the machine has
   Setting<bool> kernels{.value = true};               // ESCRIBANO_KERNELS
+  Setting<PatchKind> patches;                         // ESCRIBANO_PATCHES
   Setting<bool> verbose;                              // ESCRIBANO_VERBOSE
 
   // Of process and report. SamplingOptions says what those of sampling mean; times are seconds.

@@ -22,11 +22,11 @@ using Position = std::int32_t;
 struct ImageEmbedding {
   int tokens = 0;
   int width = 0;
-  int columns = 0;          // merged patches across; tokens = columns * rows
-  int rows = 0;             // merged patches down
-  int computed_tokens = 0;  // fewer than `tokens` where the others were taken over from the picture before
-  bool exact = true;        // false: tokens were taken over that had not seen what changed beside them
-  int positions = 0;        // how far the image moves the text position on: max(columns, rows) under M-RoPE
+  int columns = 0;        // merged patches across; tokens = columns * rows
+  int rows = 0;           // merged patches down
+  int reused_tokens = 0;  // taken over from the picture before, because their pixels are the same
+  bool exact = true;      // false: some were taken over that had not seen what changed elsewhere in the picture
+  int positions = 0;      // how far the image moves the text position on: max(columns, rows) under M-RoPE
   std::vector<float> values;
 
   std::size_t size_bytes() const noexcept { return values.size() * sizeof(float); }

@@ -183,6 +183,7 @@ Status check_tokenizer(const KeyReader& keys, ModelInfo& info) {
 
 Status read_vision_sizes(const KeyReader& keys, ModelInfo& info, std::uint32_t& layers) {
   ESCRIBANO_TRY(layers, keys.u32("clip.vision.block_count", 1, max_layers));
+  info.vision_layers = layers;
   ESCRIBANO_TRY(info.vision_width, keys.u32("clip.vision.embedding_length", 4, max_width / 4));
   ESCRIBANO_TRY(info.vision_ff, keys.u32("clip.vision.feed_forward_length", 1, max_width));
   ESCRIBANO_TRY(info.vision_heads, keys.u32("clip.vision.attention.head_count", 1, 1024));

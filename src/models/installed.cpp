@@ -108,6 +108,7 @@ ModelInfo info_of(const HfConfig& config) {
   info.vision_width = config.vision.hidden;
   info.vision_ff = config.vision.intermediate;
   info.vision_heads = config.vision.heads;
+  info.vision_layers = config.vision.layers;
   info.patch_size = config.vision.patch_px;
   info.merge_size = config.vision.merge;
   info.min_pixels = config.image.min_pixels;

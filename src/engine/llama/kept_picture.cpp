@@ -50,7 +50,7 @@ Result<ImageEmbedding> KeptPicture::encode_whole(ImageEmbedding embedding, const
 }
 
 Result<ImageEmbedding> KeptPicture::encode_part(std::span<const std::int32_t> changed, const Compute& compute) {
-  embedding_.computed_tokens = static_cast<int>(changed.size());
+  embedding_.reused_tokens = embedding_.tokens - static_cast<int>(changed.size());
   if (!changed.empty()) {
     PatchWork work = {.layers = &layers_, .tokens = embedding_.tokens};
     work.changed.assign(changed.begin(), changed.end());
@@ -61,7 +61,7 @@ Result<ImageEmbedding> KeptPicture::encode_part(std::span<const std::int32_t> ch
           values + i * width, width,
           embedding_.values.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(changed[i]) * width));
     }
-    embedding_.exact = changed.size() == static_cast<std::size_t>(embedding_.tokens);
+    embedding_.exact = embedding_.reused_tokens == 0;
     ++in_a_row_;
   }
   usable_ = true;

@@ -397,7 +397,6 @@ Result<ImageEmbedding> LlamaBackend::encode(const PreparedImage& image) {
   const mtmd_input_chunk* chunk = prepared->image();
   ImageEmbedding embedding;
   embedding.tokens = static_cast<int>(mtmd_input_chunk_get_n_tokens(chunk));
-  embedding.computed_tokens = embedding.tokens;
   embedding.width = llama_model_n_embd_inp(model_.get());
   embedding.positions = mtmd_input_chunk_get_n_pos(chunk);
   std::tie(embedding.columns, embedding.rows) = grid_of(chunk);
