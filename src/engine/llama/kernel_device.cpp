@@ -31,7 +31,9 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   }
 }
 
-bool takes(ggml_backend_dev_t, const ggml_tensor* op) { return wanted_now && kernels_take(op); }
+bool takes(ggml_backend_dev_t, const ggml_tensor* op) {
+  return wanted_now && (kernels_take(op) || (patches_now != nullptr && kernels_take_copy(op)));
+}
 const char* name(ggml_backend_dev_t) { return "kernels"; }
 const char* description(ggml_backend_dev_t) {
   return "what vision tower and prefill are made of, for AVX-512 with bf16";

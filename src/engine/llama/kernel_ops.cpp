@@ -1,5 +1,6 @@
 #include "engine/llama/kernel_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -438,6 +439,64 @@ void keep(const ggml_tensor* t, int along, const PatchWork& work, std::vector<st
   }
 }
 
+bool begins_with(const char* name, const char* begin) { return std::strncmp(name, begin, std::strlen(begin)) == 0; }
+
+// Before and after attention that is written out: values are transposed, and heads are put beside each other again. Before
+// flash attention keys and values are rounded to half precision.
+bool transposes_values(const ggml_tensor* op) {
+  const ggml_tensor* x = op->src[0];
+  return op->op == GGML_OP_CONT && begins_with(op->name, "Vcur-") && x->nb[1] == sizeof(float) &&
+         ggml_are_same_shape(op, x);
+}
+bool joins_heads(const ggml_tensor* op) {
+  const ggml_tensor* x = op->src[0];
+  return op->op == GGML_OP_CONT && begins_with(op->name, "kqv_out-") && x->nb[0] == sizeof(float) &&
+         op->ne[0] == x->ne[0] * x->ne[1] && op->ne[1] == x->ne[2] && op->ne[2] == 1;
+}
+bool halves(const ggml_tensor* op) {
+  const ggml_tensor* x = op->src[0];
+  return op->op == GGML_OP_CPY && op->type == GGML_TYPE_F16 && x->nb[0] == sizeof(float) &&
+         (begins_with(op->name, "Kcur") || begins_with(op->name, "Vcur")) && ggml_are_same_shape(op, x);
+}
+
+// Rows of op->ne[0] floats, or columns where values are transposed, of the patches that are computed.
+void copy(const ggml_tensor* op, const KernelContext& context) {
+  const ggml_tensor* x = op->src[0];
+  const auto* const from = static_cast<const char*>(x->data);
+  auto* const to = static_cast<char*>(op->data);
+  const auto at = [](auto* data, const ggml_tensor* t, std::int64_t i, std::int64_t j, std::int64_t k) {
+    return data + static_cast<std::size_t>(i) * t->nb[0] + static_cast<std::size_t>(j) * t->nb[1] +
+           static_cast<std::size_t>(k) * t->nb[2];
+  };
+  if (transposes_values(op)) {
+    constexpr std::int64_t kBlock = 16;  // of patches: a cache line of the output
+    const std::int64_t patches = computed_rows(x->ne[0], context);
+    for (std::int64_t head = 0; head < x->ne[2]; ++head) {
+      for (std::int64_t block = 0; block < patches; block += kBlock) {
+        for (std::int64_t d = 0; d < x->ne[1]; ++d) {
+          for (std::int64_t i = block; i < std::min(block + kBlock, patches); ++i) {
+            std::memcpy(at(to, op, i, d, head), at(from, x, i, d, head), sizeof(float));
+          }
+        }
+      }
+    }
+  } else if (joins_heads(op)) {
+    const std::size_t bytes = static_cast<std::size_t>(x->ne[0]) * sizeof(float);
+    for (std::int64_t i = 0; i < computed_rows(x->ne[2], context); ++i) {
+      for (std::int64_t head = 0; head < x->ne[1]; ++head) {
+        std::memcpy(at(to, op, head * x->ne[0], i, 0), at(from, x, 0, head, i), bytes);
+      }
+    }
+  } else {
+    for (std::int64_t head = 0; head < x->ne[2]; ++head) {
+      for (std::int64_t i = 0; i < computed_rows(x->ne[1], context); ++i) {
+        ggml_fp32_to_fp16_row(reinterpret_cast<const float*>(at(from, x, 0, i, head)),
+                              reinterpret_cast<ggml_fp16_t*>(at(to, op, 0, i, head)), x->ne[0]);
+      }
+    }
+  }
+}
+
 // Keeps keys and values of a layer of the vision tower. Where only some patches are computed, these are the queries, and
 // the keys and values of the others are those that were kept before. False if none were.
 bool attend_to_kept(const ggml_tensor* k, const ggml_tensor* v, const KernelContext& context,
@@ -514,6 +573,13 @@ bool compute_product(const ggml_cgraph* graph, int& i, KernelContext& context) {
 
 }  // namespace
 
+bool kernels_take_copy(const ggml_tensor* op) {
+  if (op->op != GGML_OP_CONT && op->op != GGML_OP_CPY) return false;
+  return op->src[0]->type == GGML_TYPE_F32 && op->ne[3] == 1 && ggml_is_contiguous(op) &&
+         (op->type == GGML_TYPE_F16 ? halves(op)
+                                    : op->type == GGML_TYPE_F32 && (transposes_values(op) || joins_heads(op)));
+}
+
 bool kernels_take(const ggml_tensor* op) {
   switch (op->op) {
     case GGML_OP_NONE:
@@ -560,6 +626,8 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
       case GGML_OP_UNARY: finish(op, context); break;
       case GGML_OP_GLU: swiglu(op, context); break;
       case GGML_OP_ROPE: rotate(op, context); break;
+      case GGML_OP_CONT:
+      case GGML_OP_CPY: copy(op, context); break;
       case GGML_OP_SOFT_MAX: softmax(op, context); break;
       case GGML_OP_FLASH_ATTN_EXT:
         if (!attend(op, context)) return false;
