@@ -45,6 +45,7 @@ struct Arguments {
   int threads = 0;
   bool no_kernels = false;
   engine::Precision precision = engine::Precision::exact;
+  bool patches = false;
   std::string model = "demo";
   std::string projector;
   std::string strategy = "parallel";
@@ -174,6 +175,7 @@ engine::EngineCounters since(const engine::EngineCounters& before, engine::Engin
   counters.generation_tokens -= before.generation_tokens;
   counters.decode_steps -= before.decode_steps;
   counters.load_s -= before.load_s;
+  counters.image_tokens_encoded -= before.image_tokens_encoded;
   counters.encode_s -= before.encode_s;
   counters.prefill_s -= before.prefill_s;
   counters.decode_s -= before.decode_s;
@@ -220,6 +222,7 @@ void print_table(const Arguments& arguments, const engine::Engine& engine, const
   print_row("all", measured.wall_s, measured.wall_s, arguments.frames, 0);
   fmt::print("\n{:.2f} frames/s; {} decode steps; model loaded in {:.2f} s; peak resident memory {:.0f} MB\n",
              arguments.frames / measured.wall_s, counters.decode_steps, measured.loading_s, peak_memory_mb());
+  fmt::print("{} of {} image tokens encoded\n", counters.image_tokens_encoded, image_tokens);
   fmt::print("{} tokens drafted, {} of them accepted\n", counters.drafted_tokens, counters.accepted_tokens);
   fmt::print("(images are loaded beside the other stages, so that row is not part of the sum)\n");
 }
@@ -237,6 +240,7 @@ void print_json(const engine::Engine& engine, const Measured& measured) {
       {"wall_s", measured.wall_s},
       {"load_s", counters.load_s},
       {"vision_s", counters.encode_s},
+      {"image_tokens_encoded", counters.image_tokens_encoded},
       {"prefill_s", counters.prefill_s},
       {"decode_s", counters.decode_s},
       {"decode_steps", counters.decode_steps},
@@ -283,6 +287,7 @@ Status run(const Arguments& arguments) {
       .threads = arguments.threads,
       .kernels = !arguments.no_kernels,
       .precision = arguments.precision,
+      .patches = arguments.patches,
       .drafts = arguments.drafts,
       .reuse = {.kind = cli::ReuseKind::none},
   };
@@ -319,6 +324,7 @@ int main(int argc, char** argv) {
   app.add_option("--products", arguments.precision, "What vision and prefill multiply in")
       ->transform(CLI::CheckedTransformer(std::map<std::string, engine::Precision>{
           {"exact", engine::Precision::exact}, {"bf16", engine::Precision::bf16}, {"int8", engine::Precision::int8}}));
+  app.add_flag("--patches", arguments.patches, "Compute only those that changed since the frame before");
   app.add_option("--model", arguments.model)->capture_default_str();
   app.add_option("--mmproj", arguments.projector, "The projector of a .gguf model, if not beside it");
   app.add_option("--strategy", arguments.strategy)

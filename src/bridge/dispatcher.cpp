@@ -39,6 +39,7 @@ engine::EngineCounters sum(engine::EngineCounters a, const engine::EngineCounter
   a.frames_failed += b.frames_failed;
   a.images_encoded += b.images_encoded;
   a.images_reused += b.images_reused;
+  a.image_tokens_encoded += b.image_tokens_encoded;
   a.prompt_tokens += b.prompt_tokens;
   a.generation_tokens += b.generation_tokens;
   a.drafted_tokens += b.drafted_tokens;

@@ -110,6 +110,7 @@ engine::ModelSizes sizes_of(const ModelInfo& info) {
       .vision_ff = info.vision_ff,
       .vision_heads = info.vision_heads,
       .vision_windows = info.vision_windows,
+      .vision_layers = info.vision_layers,
       .patch_px = info.patch_size,
       .merge = info.merge_size,
   };
@@ -127,6 +128,7 @@ engine::MemoryUse use_of(const EnginePlan& plan) {
                            .frames = plan.frames};
   if (plan.options.text_only) return use;
   use.image_tokens = plan.llama.max_image_tokens;
+  use.keeps_patches = plan.llama.patches.has_value();
   use.cache_bytes = plan.options.embedding_cache_bytes + plan.options.answer_cache_bytes;
   return use;
 }
@@ -184,6 +186,7 @@ EnginePlan daemon_plan(const ModelInfo& info, const DaemonSetup& setup) {
   llama.threads = setup.threads;
   llama.kernels = setup.kernels;
   llama.precision = setup.precision;
+  if (setup.patches) llama.patches.emplace();
   options.text_only = setup.text_only;
   if (!setup.drafts) options.draft_tokens = 0;
   int context = kTextContextTokens;
@@ -214,8 +217,16 @@ Result<std::unique_ptr<engine::Engine>> load(EnginePlan& plan, const ReuseSetup&
     plan.options.embedding_folder = {
         .path = reuse.folder, .identity = std::move(identity), .limit_bytes = reuse.folder_bytes};
   }
-  ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(plan.llama));
-  return engine::Engine::start(std::move(backend), plan.options);
+  const bool vision = !plan.llama.projector.empty();
+  if (vision && plan.llama.patches && !plan.llama.kernels) {
+    return fail(Errc::invalid_argument, "ESCRIBANO_PATCHES=changed needs the kernels, and ESCRIBANO_KERNELS is false");
+  }
+  auto backend = engine::load_llama_backend(plan.llama);
+  if (!backend && vision && plan.llama.patches && backend.error().code == Errc::unsupported) {
+    return fail(Errc::unsupported, "ESCRIBANO_PATCHES=changed: {}", backend.error().message);
+  }
+  if (!backend) return fail(backend.error());
+  return engine::Engine::start(*std::move(backend), plan.options);
 }
 
 }  // namespace
@@ -262,6 +273,7 @@ ImportOptions checked_import(const Settings& settings, const Environment& enviro
   DaemonSetup setup = daemon_setup(settings);
   setup.batch_size = 1;
   setup.reuse = {.kind = ReuseKind::none};
+  setup.patches = false;
   return {.quantize = quantize,
           .quantizer = engine::quantize_gguf,
           .verify = [setup, picture = self_check_picture(environment)](const ModelFiles& files) -> Status {
@@ -294,6 +306,7 @@ DaemonSetup daemon_setup(const Settings& settings) {
           .max_tokens = settings.vlm_max_tokens.value,
           .kernels = settings.kernels.value,
           .precision = settings.products.value,
+          .patches = settings.patches.value == PatchKind::changed,
           .drafts = settings.drafts.value,
           .memory_limit_mb = settings.memory_limit_mb.value,
           .reuse = reuse_setup(settings)};
@@ -318,6 +331,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   llama.threads = setup.threads;
   llama.kernels = setup.kernels;
   llama.precision = setup.precision;
+  if (setup.patches) llama.patches.emplace();
   llama.max_image_tokens = image_tokens;
   plan.frames = static_cast<std::uint64_t>(setup.frames);
   // A token has at least one byte, and two on average even in dense code; the rest of the turn is a few marks.

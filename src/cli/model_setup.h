@@ -73,6 +73,7 @@ struct EngineSetup {
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
   engine::Precision precision = engine::Precision::exact;
+  bool patches = false;     // compute only those that changed since the frame before; needs the kernels
   bool drafts = true;       // draft tokens from the texts of other frames
   int memory_limit_mb = 0;  // 0: what the machine has
   ReuseSetup reuse;
@@ -92,6 +93,7 @@ struct DaemonSetup {
   int threads = 0;           // 0: one for each processor
   bool kernels = true;       // compute with engine/kernels where the processor can
   engine::Precision precision = engine::Precision::exact;
+  bool patches = false;     // compute only those that changed since the frame before; needs the kernels
   bool drafts = true;       // draft tokens from the texts of other frames
   int memory_limit_mb = 0;  // 0: what the machine has
   ReuseSetup reuse;

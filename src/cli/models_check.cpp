@@ -125,7 +125,8 @@ Result<Answers> ask(const std::string& model, const std::vector<KnownFrame>& kno
   arguments.model = model;
   arguments.in_process = true;
   settings.vlm.set(BackendKind::native, "models check");
-  settings.reuse.set(ReuseKind::none, "models check");  // each frame is to go through the model
+  settings.reuse.set(ReuseKind::none, "models check");  // each frame is to go through the model, as a whole
+  settings.patches.set(PatchKind::all, "models check");
   if (check.batch_size > 0) settings.vlm_batch_size.set(check.batch_size, "--batch-size");
   ESCRIBANO_CHECK(apply(arguments, settings));
   std::vector<Frame> frames;

@@ -41,6 +41,7 @@ Result<ChosenService> start_in_process(const VlmArguments& arguments, const VlmU
       .threads = arguments.threads,
       .kernels = settings.kernels.value,
       .precision = settings.products.value,
+      .patches = settings.patches.value == PatchKind::changed,
       .drafts = settings.drafts.value,
       .memory_limit_mb = settings.memory_limit_mb.value,
       .reuse = reuse_setup(settings),

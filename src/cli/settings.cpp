@@ -44,6 +44,7 @@ constexpr Choice<engine::Precision> kPrecisions[] = {
     {precision_name(engine::Precision::exact), engine::Precision::exact},
     {precision_name(engine::Precision::bf16), engine::Precision::bf16},
     {precision_name(engine::Precision::int8), engine::Precision::int8}};
+constexpr Choice<PatchKind> kPatchKinds[] = {{"all", PatchKind::all}, {"changed", PatchKind::changed}};
 const Choice<UnchangedRule> kUnchangedRules[] = {{unchanged_rule_name(UnchangedRule::none), UnchangedRule::none},
                                                  {unchanged_rule_name(UnchangedRule::exact), UnchangedRule::exact},
                                                  {unchanged_rule_name(UnchangedRule::still), UnchangedRule::still},
@@ -307,6 +308,8 @@ Status visit(Visitor& visitor, AnySettings& settings) {
   ESCRIBANO_CHECK(visitor.flag(settings.kernels, "ESCRIBANO_KERNELS"));
   ESCRIBANO_CHECK(
       visitor.choice(settings.products, "ESCRIBANO_PRODUCTS", std::span<const Choice<engine::Precision>>(kPrecisions)));
+  ESCRIBANO_CHECK(
+      visitor.choice(settings.patches, "ESCRIBANO_PATCHES", std::span<const Choice<PatchKind>>(kPatchKinds)));
   return visitor.flag(settings.verbose, "ESCRIBANO_VERBOSE");
 }
 

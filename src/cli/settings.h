@@ -42,6 +42,12 @@ enum class ReuseKind {
   all,         // and the answer to a frame asked the same way
 };
 
+// What the vision tower computes of a frame.
+enum class PatchKind {
+  all,
+  changed,  // the patches that changed since the frame before; features of the others do not see these
+};
+
 // A setting as it is shown.
 struct SettingRow {
   std::string key;       // in config.json
@@ -79,6 +85,7 @@ struct Settings {
   Setting<int> memory_limit_mb;                       // ESCRIBANO_MEMORY_LIMIT_MB, MiB; 0: what the machine has
   Setting<bool> kernels{.value = true};               // ESCRIBANO_KERNELS
   Setting<engine::Precision> products;                // ESCRIBANO_PRODUCTS
+  Setting<PatchKind> patches;                         // ESCRIBANO_PATCHES
   Setting<bool> verbose;                              // ESCRIBANO_VERBOSE
 
   // Of process and report. SamplingOptions says what those of sampling mean; times are seconds.

@@ -33,7 +33,7 @@ struct FrameStats {
   double decode_ms = 0;
   std::string finish_reason = "stop";  // stop, length, loop, cancelled; means nothing where attempts is 0
   int attempts = 1;                    // 0: the frame never came to an answer
-  std::string reused = "none";         // none, cache, duplicate
+  std::string reused = "none";         // none, cache, patches, duplicate
 
   friend bool operator==(const FrameStats&, const FrameStats&) = default;
 };

@@ -22,9 +22,11 @@ using Position = std::int32_t;
 struct ImageEmbedding {
   int tokens = 0;
   int width = 0;
-  int columns = 0;    // merged patches across; tokens = columns * rows
-  int rows = 0;       // merged patches down
-  int positions = 0;  // how far the image moves the text position on: max(columns, rows) under M-RoPE
+  int columns = 0;        // merged patches across; tokens = columns * rows
+  int rows = 0;           // merged patches down
+  int reused_tokens = 0;  // taken over from the picture before, because their pixels are the same
+  bool exact = true;      // false: some were taken over that had not seen what changed elsewhere in the picture
+  int positions = 0;      // how far the image moves the text position on: max(columns, rows) under M-RoPE
   std::vector<float> values;
 
   std::size_t size_bytes() const noexcept { return values.size() * sizeof(float); }
@@ -115,7 +117,8 @@ class Backend {
 
   // `image` must already have a size that the model takes as it is (image/resize.h); it is never resized here.
   virtual Result<std::unique_ptr<PreparedImage>> prepare(const Image& image) const = 0;
-  // Runs the vision tower. Blocks for its whole time; interrupt() ends it with Errc::cancelled within a layer.
+  // Runs the vision tower. What it gives depends on nothing but the picture, unless the backend was told to recompute only
+  // what changed since the last one. Blocks for its whole time; interrupt() ends it with Errc::cancelled within a layer.
   virtual Result<ImageEmbedding> encode(const PreparedImage& image) = 0;
 
   // Appends to a slot, one token a position from `from` on. With `want_logits`, logits(0) are those after the last token.

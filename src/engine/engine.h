@@ -58,6 +58,7 @@ std::string_view finish_reason_name(FinishReason reason) noexcept;
 enum class Reuse {
   none,       // it went through the whole model
   cache,      // its vision embedding was kept from before
+  patches,    // of its picture only what changed since the one before went through the vision tower
   duplicate,  // its whole answer is that of a frame with the same pixels, asked the same way (parallel)
 };
 std::string_view reuse_name(Reuse reuse) noexcept;
@@ -177,7 +178,8 @@ struct EngineCounters {
   std::uint64_t frames_unparsed = 0;
   std::uint64_t frames_failed = 0;
   std::uint64_t images_encoded = 0;
-  std::uint64_t images_reused = 0;  // not encoded: their embedding or their answer was there
+  std::uint64_t image_tokens_encoded = 0;  // those that were taken over from the picture before not counted
+  std::uint64_t images_reused = 0;         // not encoded: their embedding or their answer was there
   std::uint64_t prompt_tokens = 0;
   std::uint64_t generation_tokens = 0;
   std::uint64_t drafted_tokens = 0;

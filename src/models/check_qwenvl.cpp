@@ -229,6 +229,7 @@ Status read_windows(const KeyReader& keys, std::uint32_t projection, ModelInfo& 
 
 Status read_vision_sizes(const KeyReader& keys, ModelInfo& info, std::uint32_t& layers) {
   ESCRIBANO_TRY(layers, keys.u32("clip.vision.block_count", 1, max_layers));
+  info.vision_layers = layers;
   ESCRIBANO_TRY(info.vision_width, keys.u32("clip.vision.embedding_length", 4, max_width / 4));
   const bool qwen2 = is_qwen2(info);
   // Old Qwen2.5-VL files say 0, and libmtmd does not ask.

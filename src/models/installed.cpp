@@ -109,6 +109,7 @@ ModelInfo info_of(const HfConfig& config) {
   info.vision_ff = config.vision.intermediate;
   info.vision_heads = config.vision.heads;
   info.vision_windows = config.vision.window_pattern != 0;
+  info.vision_layers = config.vision.layers;
   info.patch_size = config.vision.patch_px;
   info.merge_size = config.vision.merge;
   info.min_pixels = config.image.min_pixels;

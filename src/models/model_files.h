@@ -40,9 +40,10 @@ struct ModelInfo {
   // Vision; meaningful where has_vision.
   bool has_vision = false;
   std::string projector_type;      // "qwen3vl_merger", "qwen2.5vl_merger"
-  std::uint32_t vision_width = 0;  // of the vision tower; this and the next two are 0 for other families
+  std::uint32_t vision_width = 0;  // of the vision tower; this and the next three are 0 for other families
   std::uint32_t vision_ff = 0;
   std::uint32_t vision_heads = 0;
+  std::uint32_t vision_layers = 0;
   bool vision_windows = false;              // most of its layers look at windows of the image, by a mask
   std::uint32_t patch_size = 0;             // pixels a side
   std::uint32_t merge_size = 0;             // patches a side that become one image token

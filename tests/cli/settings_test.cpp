@@ -29,6 +29,7 @@ TEST(Settings, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(settings.vlm_batch_size.value, 4);
   EXPECT_EQ(settings.vlm_max_tokens.value, 2000);
   EXPECT_EQ(settings.reuse.value, ReuseKind::all);
+  EXPECT_EQ(settings.patches.value, PatchKind::all);
   EXPECT_EQ(settings.embedding_cache_mb.value, 1024);
   EXPECT_FALSE(settings.verbose.value);
   EXPECT_TRUE(settings.drafts.value);

@@ -1,6 +1,7 @@
 #include "engine/plan/memory_need.h"
 
 #include <limits>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -22,6 +23,7 @@ constexpr ModelSizes k2B = {.weights_bytes = 3'444'174'848,
                             .vision_width = 1024,
                             .vision_ff = 4096,
                             .vision_heads = 16,
+                            .vision_layers = 24,
                             .patch_px = 16,
                             .merge = 2};
 
@@ -58,6 +60,16 @@ TEST(MemoryNeed, WindowsOfTheImageTakeAMaskForEachPairOfPatches) {
 TEST(MemoryNeed, OneSequenceTakesAsMuchAsTwo) {
   EXPECT_EQ(memory_need(k2B, use(1, 2048, 880)).total_bytes(), memory_need(k2B, use(2, 2048, 880)).total_bytes());
   EXPECT_GT(memory_need(k2B, use(3, 2048, 880)).total_bytes(), memory_need(k2B, use(2, 2048, 880)).total_bytes());
+}
+
+TEST(MemoryNeed, KeysAndValuesOfPatchesAreKeptInHalfPrecisionFromFlashAttentionOn) {
+  for (const auto [tokens, bytes] : {std::pair(880U, 2U), std::pair(252U, 4U)}) {
+    MemoryUse kept = use(2, 2048, static_cast<int>(tokens));
+    const std::uint64_t without = memory_need(k2B, kept).total_bytes();
+    kept.keeps_patches = true;
+    const std::uint64_t layers = std::uint64_t{24} * tokens * 4 * 1024 * 2 * bytes;
+    EXPECT_EQ(memory_need(k2B, kept).total_bytes() - without, layers + std::uint64_t{tokens} * 4 * 2048 * 4);
+  }
 }
 
 TEST(MemoryNeed, TextNeedsNoVisionTower) {

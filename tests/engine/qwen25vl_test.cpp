@@ -106,6 +106,22 @@ INSTANTIATE_TEST_SUITE_P(Cases, Qwen25Vl,
                          ::testing::Combine(::testing::Values(0, 1, 2), ::testing::Bool(), ::testing::Bool()),
                          test_name);
 
+// Its windows put the patches into another order.
+TEST(Qwen25VlPatches, ComputingOnlyWhatChangedIsRefused) {
+  const TempFolder temp;
+  models::tiny_qwen25vl(models::qwen25vl_cases().front()).write(temp.path() / "folder");
+  const auto files = import_folder(temp.path() / "folder", temp.path() / "cache").value();
+  for (const int image_tokens : {64, kExactAttentionTokens + 1}) {
+    LlamaOptions options = {.model = files.model, .projector = files.projector, .slots = 1, .context_tokens = 256};
+    options.threads = 1;
+    options.max_image_tokens = image_tokens;
+    options.patches.emplace();
+    const auto backend = load_llama_backend(options);
+    ASSERT_FALSE(backend);
+    EXPECT_EQ(backend.error().code, Errc::unsupported) << backend.error().message;
+  }
+}
+
 TEST(Qwen25VlInMlxLayout, EightBitsInTheTowerMoveTheFeaturesLittle) {
   const TempFolder temp;
   const Json golden = models::qwen25vl_cases().front();

@@ -61,8 +61,12 @@ void Engine::Impl::encode(std::size_t index) {
     if (!encoded) return fail_unit(unit, encoded.error());
     image.embedding = std::make_shared<const ImageEmbedding>(*std::move(encoded));
     image.encode_ms = watch.ms();
-    embeddings_.insert(image.hash, image.embedding);
+    // What depends on the picture before is not what the next one may be given for these pixels.
+    if (image.embedding->exact) embeddings_.insert(image.hash, image.embedding);
+    if (image.embedding->reused_tokens > 0) image.reused = Reuse::patches;
     ++totals_.images_encoded;
+    totals_.image_tokens_encoded +=
+        static_cast<std::uint64_t>(image.embedding->tokens - image.embedding->reused_tokens);
     totals_.encode_s += image.encode_ms / 1000;
   }
   image.tokens = image.embedding->tokens;

@@ -66,6 +66,7 @@ std::string_view reuse_name(Reuse reuse) noexcept {
   switch (reuse) {
     case Reuse::none: return "none";
     case Reuse::cache: return "cache";
+    case Reuse::patches: return "patches";
     case Reuse::duplicate: return "duplicate";
   }
   return "none";

@@ -18,12 +18,14 @@ namespace {
 
 thread_local bool wanted_now = false;
 thread_local Precision precision_now = Precision::exact;
+thread_local PatchWork* patches_now = nullptr;
 std::atomic<int> threads_of_next = 1;
 
 ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   try {
     auto& context = *static_cast<KernelContext*>(backend->context);
     context.precision = precision_now;
+    context.patches = patches_now;
     const bool known = kernels_compute(graph, context);
     return known ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
   } catch (const std::bad_alloc&) {
@@ -31,7 +33,9 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   }
 }
 
-bool takes(ggml_backend_dev_t, const ggml_tensor* op) { return wanted_now && kernels_take(op); }
+bool takes(ggml_backend_dev_t, const ggml_tensor* op) {
+  return wanted_now && (kernels_take(op) || (patches_now != nullptr && kernels_take_copy(op)));
+}
 const char* name(ggml_backend_dev_t) { return "kernels"; }
 const char* description(ggml_backend_dev_t) {
   return "what vision tower and prefill are made of, for AVX-512 with bf16";
@@ -129,11 +133,14 @@ const char* precision_obstacle(Precision precision) noexcept {
   return nullptr;
 }
 
-KernelScope::KernelScope(bool wanted, Precision precision) noexcept
-    : before_(std::exchange(wanted_now, wanted)), precision_before_(std::exchange(precision_now, precision)) {}
+KernelScope::KernelScope(bool wanted, Precision precision, PatchWork* patches) noexcept
+    : before_(std::exchange(wanted_now, wanted)),
+      precision_before_(std::exchange(precision_now, precision)),
+      patches_before_(std::exchange(patches_now, patches)) {}
 KernelScope::~KernelScope() {
   wanted_now = before_;
   precision_now = precision_before_;
+  patches_now = patches_before_;
 }
 
 }  // namespace escribano::engine

@@ -6,6 +6,8 @@ struct ggml_backend_device;
 
 namespace escribano::engine {
 
+struct PatchWork;
+
 // A ggml device that computes on this processor, beside ggml's own CPU device and on the same memory, with the matrix
 // products and the attention of engine/kernels. ggml's scheduler gives it the operations it takes; the rest stays where
 // it was. Registered with ggml on the first call, for good. What is made of it from now on computes with `threads`
@@ -17,10 +19,12 @@ const char* precision_obstacle(Precision precision) noexcept;
 
 // The device takes operations only of graphs that this thread builds while one of these exists that wants it. Encode and
 // prefill want it. A decode step does not: its few rows are bound by reading the weights, where llama.cpp is as fast or
-// faster, and they change with the company, so whoever computes them must be the same for any number of them. What the device computes on this thread meanwhile is computed in `precision`.
+// faster, and they change with the company, so whoever computes them must be the same for any number of them. What the
+// device computes on this thread meanwhile is computed in `precision`. `patches`, if there are any, must outlive it and are
+// only for an encode.
 class KernelScope {
  public:
-  explicit KernelScope(bool wanted, Precision precision) noexcept;
+  explicit KernelScope(bool wanted, Precision precision = Precision::exact, PatchWork* patches = nullptr) noexcept;
   ~KernelScope();
   KernelScope(const KernelScope&) = delete;
   KernelScope& operator=(const KernelScope&) = delete;
@@ -28,6 +32,7 @@ class KernelScope {
  private:
   bool before_;
   Precision precision_before_;
+  PatchWork* patches_before_;
 };
 
 }  // namespace escribano::engine

@@ -1,5 +1,6 @@
 #include "engine/llama/kernel_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -13,6 +14,15 @@ namespace {
 
 using kernels::Bf16;
 using kernels::F16;
+
+// How many of a tensor's rows are computed: all, or those of the patches that were chosen.
+std::int64_t computed_rows(std::int64_t rows, const KernelContext& context) {
+  const PatchWork* work = context.patches;
+  if (work == nullptr || !work->compact) return rows;
+  const auto chosen = static_cast<std::int64_t>(work->rows.size());
+  if (rows == work->patches) return chosen;
+  return rows == work->tokens ? chosen * work->tokens / work->patches : rows;
+}
 
 // Below so many rows a product of weights spends its time in reading them, and packing does not pay.
 constexpr std::int64_t kFewestRows = 8;
@@ -106,7 +116,7 @@ int normalize(const ggml_cgraph* graph, int i, const KernelContext& context) {
   const ggml_tensor* op = graph->nodes[i];
   kernels::Normalization work = {
       .x = static_cast<const float*>(op->src[0]->data),
-      .rows = static_cast<std::size_t>(ggml_nrows(op)),
+      .rows = static_cast<std::size_t>(computed_rows(ggml_nrows(op), context)),
       .columns = static_cast<int>(op->ne[0]),
       .epsilon = float_param(op, 0),
       .centred = op->op == GGML_OP_NORM,
@@ -137,7 +147,7 @@ void scale_or_shift(const ggml_tensor* op, const KernelContext& context) {
       {
           .x = static_cast<const float*>(op->src[0]->data),
           .out = static_cast<float*>(op->data),
-          .rows = static_cast<int>(ggml_nrows(op)),
+          .rows = static_cast<int>(computed_rows(ggml_nrows(op), context)),
           .columns = static_cast<int>(op->ne[0]),
           .x_stride = static_cast<std::size_t>(op->ne[0]),
           .out_stride = static_cast<std::size_t>(op->ne[0]),
@@ -154,8 +164,9 @@ bool takes_swiglu(const ggml_tensor* op) {
 }
 
 void swiglu(const ggml_tensor* op, const KernelContext& context) {
+  const std::int64_t rows = computed_rows(ggml_nrows(op), context);
   kernels::swiglu(static_cast<const float*>(op->src[0]->data), static_cast<const float*>(op->src[1]->data),
-                  static_cast<float*>(op->data), static_cast<std::size_t>(ggml_nelements(op)), context.threads);
+                  static_cast<float*>(op->data), static_cast<std::size_t>(op->ne[0] * rows), context.threads);
 }
 
 // Of ggml's parameters of rotary positions.
@@ -235,16 +246,32 @@ const RotaryAngles& rotary_angles(const ggml_tensor* op, RotaryAngles& angles) {
   return angles;
 }
 
+// The rows of `all` that belong to the patches that were chosen, `pairs` angles each.
+const RotaryAngles& chosen_angles(const RotaryAngles& all, std::size_t pairs, KernelContext& context) {
+  if (context.patches == nullptr || !context.patches->compact) return all;
+  RotaryAngles& chosen = context.chosen_angles;
+  chosen.cosines.clear();
+  chosen.sines.clear();
+  for (const std::int32_t row : context.patches->rows) {
+    const auto at = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(row) * pairs);
+    const auto end = at + static_cast<std::ptrdiff_t>(pairs);
+    chosen.cosines.insert(chosen.cosines.end(), all.cosines.begin() + at, all.cosines.begin() + end);
+    chosen.sines.insert(chosen.sines.end(), all.sines.begin() + at, all.sines.begin() + end);
+  }
+  return chosen;
+}
+
 void rotate(const ggml_tensor* op, KernelContext& context) {
   const ggml_tensor* x = op->src[0];
-  const RotaryAngles& angles = rotary_angles(op, context.angles);
+  const RotaryAngles& angles =
+      chosen_angles(rotary_angles(op, context.angles), static_cast<std::size_t>(x->ne[0] / 2), context);
   kernels::rotate(
       {
           .x = static_cast<const float*>(x->data),
           .out = static_cast<float*>(op->data),
           .cosines = angles.cosines.data(),
           .sines = angles.sines.data(),
-          .tokens = static_cast<int>(x->ne[2]),
+          .tokens = static_cast<int>(computed_rows(x->ne[2], context)),
           .heads = static_cast<int>(x->ne[1]),
           .pairs = static_cast<int>(x->ne[0] / 2),
           .x_stride = matrix_stride(x),
@@ -286,7 +313,7 @@ void finish(const ggml_tensor* op, const KernelContext& context) {
   if (!follows(x, op, work)) follows(x = op->src[1], op, work);
   work.x = static_cast<const float*>(x->data);
   work.out = static_cast<float*>(op->data);
-  work.rows = static_cast<int>(op->ne[1]);
+  work.rows = static_cast<int>(computed_rows(op->ne[1], context));
   work.columns = static_cast<int>(op->ne[0]);
   work.x_stride = row_stride(x);
   work.out_stride = row_stride(op);
@@ -301,14 +328,15 @@ bool is_weights(const ggml_tensor* t) {
 
 // The product `op` and what follows it, into `out`.
 template <class T>
-kernels::Products<T> product(const ggml_tensor* op, const ggml_tensor* out, const kernels::Finish& followers) {
+kernels::Products<T> product(const ggml_tensor* op, const ggml_tensor* out, const kernels::Finish& followers,
+                             const KernelContext& context) {
   const ggml_tensor* b = op->src[0];
   const ggml_tensor* a = op->src[1];
   return {
       .a = static_cast<const float*>(a->data),
       .b = static_cast<const T*>(b->data),
       .out = static_cast<float*>(out->data),
-      .rows = static_cast<int>(a->ne[1]),
+      .rows = static_cast<int>(computed_rows(a->ne[1], context)),
       .columns = static_cast<int>(b->ne[1]),
       .depth = static_cast<int>(b->ne[0]),
       .a_stride = row_stride(a),
@@ -344,9 +372,9 @@ int multiply(const ggml_cgraph* graph, int i, KernelContext& context) {
   const ggml_tensor* out = graph->nodes[last];
   const bool of_weights = is_weights(op->src[0]);
   switch (op->src[0]->type) {
-    case GGML_TYPE_F32: multiply(product<float>(op, out, work), of_weights, context); break;
-    case GGML_TYPE_F16: multiply(product<F16>(op, out, work), of_weights, context); break;
-    default: multiply(product<Bf16>(op, out, work), of_weights, context); break;
+    case GGML_TYPE_F32: multiply(product<float>(op, out, work, context), of_weights, context); break;
+    case GGML_TYPE_F16: multiply(product<F16>(op, out, work, context), of_weights, context); break;
+    default: multiply(product<Bf16>(op, out, work, context), of_weights, context); break;
   }
   return last;
 }
@@ -405,9 +433,111 @@ kernels::Attention attention(const ggml_tensor* q, const ggml_tensor* k, const g
   };
 }
 
+// Takes over what was computed of keys or values, whose patches lie along dimension `along` (0 or 1) of `t`.
+void keep(const ggml_tensor* t, int along, const PatchWork& work, std::vector<std::byte>& kept) {
+  const auto* const from = static_cast<const std::byte*>(t->data);
+  if (!work.compact) {
+    kept.assign(from, from + ggml_nbytes(t));
+    return;
+  }
+  const std::size_t size = ggml_element_size(t);
+  const std::size_t across = along == 1 ? t->nb[0] : t->nb[1];
+  const std::int64_t width = t->ne[1 - along];
+  for (std::int64_t head = 0; head < t->ne[2]; ++head) {
+    const std::size_t begin = static_cast<std::size_t>(head) * t->nb[2];
+    for (std::size_t i = 0; i < work.rows.size(); ++i) {
+      const std::byte* x = from + begin + i * t->nb[along];
+      std::byte* to = kept.data() + begin + static_cast<std::size_t>(work.rows[i]) * t->nb[along];
+      for (std::int64_t d = 0; d < width; ++d, x += across, to += across) std::memcpy(to, x, size);
+    }
+  }
+}
+
+bool begins_with(const char* name, const char* begin) { return std::strncmp(name, begin, std::strlen(begin)) == 0; }
+
+// Before and after attention that is written out: values are transposed, and heads are put beside each other again. Before
+// flash attention keys and values are rounded to half precision.
+bool transposes_values(const ggml_tensor* op) {
+  const ggml_tensor* x = op->src[0];
+  return op->op == GGML_OP_CONT && begins_with(op->name, "Vcur-") && x->nb[1] == sizeof(float) &&
+         ggml_are_same_shape(op, x);
+}
+bool joins_heads(const ggml_tensor* op) {
+  const ggml_tensor* x = op->src[0];
+  return op->op == GGML_OP_CONT && begins_with(op->name, "kqv_out-") && x->nb[0] == sizeof(float) &&
+         op->ne[0] == x->ne[0] * x->ne[1] && op->ne[1] == x->ne[2] && op->ne[2] == 1;
+}
+bool halves(const ggml_tensor* op) {
+  const ggml_tensor* x = op->src[0];
+  return op->op == GGML_OP_CPY && op->type == GGML_TYPE_F16 && x->nb[0] == sizeof(float) &&
+         (begins_with(op->name, "Kcur") || begins_with(op->name, "Vcur")) && ggml_are_same_shape(op, x);
+}
+
+// Rows of op->ne[0] floats, or columns where values are transposed, of the patches that are computed.
+void copy(const ggml_tensor* op, const KernelContext& context) {
+  const ggml_tensor* x = op->src[0];
+  const auto* const from = static_cast<const char*>(x->data);
+  auto* const to = static_cast<char*>(op->data);
+  const auto at = [](auto* data, const ggml_tensor* t, std::int64_t i, std::int64_t j, std::int64_t k) {
+    return data + static_cast<std::size_t>(i) * t->nb[0] + static_cast<std::size_t>(j) * t->nb[1] +
+           static_cast<std::size_t>(k) * t->nb[2];
+  };
+  if (transposes_values(op)) {
+    constexpr std::int64_t kBlock = 16;  // of patches: a cache line of the output
+    const std::int64_t patches = computed_rows(x->ne[0], context);
+    for (std::int64_t head = 0; head < x->ne[2]; ++head) {
+      for (std::int64_t block = 0; block < patches; block += kBlock) {
+        for (std::int64_t d = 0; d < x->ne[1]; ++d) {
+          for (std::int64_t i = block; i < std::min(block + kBlock, patches); ++i) {
+            std::memcpy(at(to, op, i, d, head), at(from, x, i, d, head), sizeof(float));
+          }
+        }
+      }
+    }
+  } else if (joins_heads(op)) {
+    const std::size_t bytes = static_cast<std::size_t>(x->ne[0]) * sizeof(float);
+    for (std::int64_t i = 0; i < computed_rows(x->ne[2], context); ++i) {
+      for (std::int64_t head = 0; head < x->ne[1]; ++head) {
+        std::memcpy(at(to, op, head * x->ne[0], i, 0), at(from, x, 0, head, i), bytes);
+      }
+    }
+  } else {
+    for (std::int64_t head = 0; head < x->ne[2]; ++head) {
+      for (std::int64_t i = 0; i < computed_rows(x->ne[1], context); ++i) {
+        ggml_fp32_to_fp16_row(reinterpret_cast<const float*>(at(from, x, 0, i, head)),
+                              reinterpret_cast<ggml_fp16_t*>(at(to, op, 0, i, head)), x->ne[0]);
+      }
+    }
+  }
+}
+
+// Keeps keys and values of a layer of the vision tower. Where only some patches are computed, these are the queries, and
+// the keys and values of the others are those that were kept before. False if none were.
+bool attend_to_kept(const ggml_tensor* k, const ggml_tensor* v, const KernelContext& context,
+                    kernels::Attention& attention) {
+  PatchWork* work = context.patches;
+  if (work == nullptr || work->patches == 0)
+    return true;  // patches of another kind of tower were not seen being embedded
+  const std::size_t layer = work->attended++;
+  if (k->ne[1] != work->patches || attention.queries != work->patches) return false;
+  if (work->layers->size() <= layer) {
+    if (work->compact) return false;
+    work->layers->resize(layer + 1);
+  }
+  KeptLayer& kept = (*work->layers)[layer];
+  if (work->compact && (kept.keys.size() != ggml_nbytes(k) || kept.values.size() != ggml_nbytes(v))) return false;
+  keep(k, 1, *work, kept.keys);
+  keep(v, attention.v_transposed ? 0 : 1, *work, kept.values);
+  if (!work->compact) return true;
+  attention.queries = static_cast<int>(work->rows.size());
+  attention.k = kept.keys.data();
+  attention.v = kept.values.data();
+  return true;
+}
+
 // Flash attention, as llama.cpp asks for it: in a language model (with a mask) exact unless fewer bits were asked for, in a
 // vision tower, where it is much of the work, in bf16.
-void attend(const ggml_tensor* op, KernelContext& context) {
+bool attend(const ggml_tensor* op, KernelContext& context) {
   kernels::Attention work = attention(op->src[0], op->src[1], op->src[2], float_param(op, 0));
   work.out = static_cast<float*>(op->data);
   work.out_stride = matrix_stride(op);
@@ -417,7 +547,9 @@ void attend(const ggml_tensor* op, KernelContext& context) {
     work.mask = static_cast<const F16*>(mask->data);
     work.mask_stride = row_stride(mask);
   }
+  if (!attend_to_kept(op->src[1], op->src[2], context, work)) return false;
   kernels::attend(work, context.scratch, context.threads);
+  return true;
 }
 
 // Attention written out, from node i on: V^T softmax(K Q), with no one else looking at what lies between.
@@ -433,24 +565,36 @@ bool is_attention(const ggml_cgraph* graph, int i) {
          ggml_node_has_n_uses(graph, i + 1, 1);
 }
 
-void attend(const ggml_tensor* scores, const ggml_tensor* weights, const ggml_tensor* op, KernelContext& context) {
+bool attend(const ggml_tensor* scores, const ggml_tensor* weights, const ggml_tensor* op, KernelContext& context) {
   kernels::Attention work = attention(scores->src[1], scores->src[0], op->src[0], float_param(weights, 0));
   work.v_transposed = true;
   work.out = static_cast<float*>(op->data);
   work.out_stride = row_stride(op);
   work.out_step = matrix_stride(op);
   work.exact = context.precision == Precision::exact;
+  if (!attend_to_kept(scores->src[0], op->src[0], context, work)) return false;
   kernels::attend(work, context.scratch, context.threads);
+  return true;
 }
 
-// Node i and what is done with it in one go; returns the last of these nodes.
-int compute_product(const ggml_cgraph* graph, int i, KernelContext& context) {
-  if (!is_attention(graph, i)) return multiply(graph, i, context);
-  attend(graph->nodes[i], graph->nodes[i + 1], graph->nodes[i + 2], context);
-  return i + 2;
+// Node i and what is done with it in one go; `i` becomes the last of these nodes.
+bool compute_product(const ggml_cgraph* graph, int& i, KernelContext& context) {
+  if (!is_attention(graph, i)) {
+    i = multiply(graph, i, context);
+    return true;
+  }
+  i += 2;
+  return attend(graph->nodes[i - 2], graph->nodes[i - 1], graph->nodes[i], context);
 }
 
 }  // namespace
+
+bool kernels_take_copy(const ggml_tensor* op) {
+  if (op->op != GGML_OP_CONT && op->op != GGML_OP_CPY) return false;
+  return op->src[0]->type == GGML_TYPE_F32 && op->ne[3] == 1 && ggml_is_contiguous(op) &&
+         (op->type == GGML_TYPE_F16 ? halves(op)
+                                    : op->type == GGML_TYPE_F32 && (transposes_values(op) || joins_heads(op)));
+}
 
 bool kernels_take(const ggml_tensor* op) {
   switch (op->op) {
@@ -483,7 +627,9 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
       case GGML_OP_VIEW:
       case GGML_OP_PERMUTE:
       case GGML_OP_TRANSPOSE: break;
-      case GGML_OP_MUL_MAT: i = compute_product(graph, i, context); break;
+      case GGML_OP_MUL_MAT:
+        if (!compute_product(graph, i, context)) return false;
+        break;
       case GGML_OP_NORM:
       case GGML_OP_RMS_NORM: i = normalize(graph, i, context); break;
       case GGML_OP_MUL: scale_or_shift(op, context); break;
@@ -496,8 +642,12 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
       case GGML_OP_UNARY: finish(op, context); break;
       case GGML_OP_GLU: swiglu(op, context); break;
       case GGML_OP_ROPE: rotate(op, context); break;
+      case GGML_OP_CONT:
+      case GGML_OP_CPY: copy(op, context); break;
       case GGML_OP_SOFT_MAX: softmax(op, context); break;
-      case GGML_OP_FLASH_ATTN_EXT: attend(op, context); break;
+      case GGML_OP_FLASH_ATTN_EXT:
+        if (!attend(op, context)) return false;
+        break;
       default: return false;
     }
   }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/kernels/kernels.h"
+#include "engine/llama/patch_work.h"
 #include "engine/precision.h"
 
 struct ggml_cgraph;
@@ -22,17 +23,21 @@ struct RotaryAngles {
 struct KernelContext {
   kernels::Scratch scratch;
   RotaryAngles angles;
+  RotaryAngles chosen_angles;  // of the patches of `patches`, if that is compact
   int threads = 1;
   Precision precision = Precision::exact;
+  PatchWork* patches = nullptr;  // of the graph that is computed now; nullptr: all is computed and nothing kept
 };
 
 // Whether engine/kernels can compute `op` as it is: its type, shape, strides and parameters. Pure.
 bool kernels_take(const ggml_tensor* op);
+// Whether `op` is one of the copies around the attention of a vision tower that can be made of some patches only. Pure.
+bool kernels_take_copy(const ggml_tensor* op);
 
 // Computes the nodes of a graph in order, several in one go where one is made for the next: a product with its bias, GELU
 // and residual, a normalisation with its weight and bias, attention that is written out as product, softmax and product.
 // False if a node is none that the kernels
-// take. Throws std::bad_alloc.
+// take, or is the attention of patches whose keys and values were not kept. Throws std::bad_alloc.
 bool kernels_compute(const ggml_cgraph* graph, KernelContext& context);
 
 }  // namespace escribano::engine

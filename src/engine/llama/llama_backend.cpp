@@ -5,13 +5,17 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
+#include <ggml.h>
 #include <llama.h>
 #include <mtmd.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "engine/llama/kept_picture.h"
 #include "engine/llama/kernel_device.h"
 #include "engine/llama/llama_log.h"
 #include "engine/llama/llama_system.h"
@@ -40,13 +44,26 @@ std::string with_reason(std::string what) {
 
 class MtmdImage final : public PreparedImage {
  public:
-  MtmdImage(mtmd::input_chunks_ptr chunks, const mtmd_input_chunk* image) : chunks_(std::move(chunks)), image_(image) {}
+  MtmdImage(mtmd::input_chunks_ptr chunks, const mtmd_input_chunk* image, std::vector<std::uint64_t> blocks)
+      : chunks_(std::move(chunks)), image_(image), blocks_(std::move(blocks)) {}
   const mtmd_input_chunk* image() const noexcept { return image_; }
+  const std::vector<std::uint64_t>& blocks() const noexcept { return blocks_; }
 
  private:
   mtmd::input_chunks_ptr chunks_;
-  const mtmd_input_chunk* image_;  // one of chunks_
+  const mtmd_input_chunk* image_;      // one of chunks_
+  std::vector<std::uint64_t> blocks_;  // hashes, if only what changed is to be computed
 };
+
+// A picture of so many pixels a side is enough to see what a vision tower is made of.
+constexpr int kProbePixels = 128;
+
+// Columns and rows of an image's tokens.
+std::pair<int, int> grid_of(const mtmd_input_chunk* chunk) {
+  const mtmd_image_tokens* tokens = mtmd_input_chunk_get_tokens_image(chunk);
+  const mtmd_decoder_pos last = mtmd_image_tokens_get_decoder_pos(tokens, 0, mtmd_input_chunk_get_n_tokens(chunk) - 1);
+  return {static_cast<int>(last.x) + 1, static_cast<int>(last.y) + 1};
+}
 
 Vocabulary read_vocabulary(const llama_vocab* vocab) {
   const int size = llama_vocab_n_tokens(vocab);
@@ -134,6 +151,9 @@ class LlamaBackend final : public Backend {
 
  private:
   Status load_vision(const LlamaOptions& options);
+  Status keep_pictures(const PatchRule& rule);
+  Status run_vision(const mtmd_input_chunk* chunk, PatchWork* work);
+  static bool on_vision_node(ggml_tensor* tensor, bool ask, void* self);
   Status make_context(int slots, int context_tokens);
   Status run(llama_batch batch, std::string_view what);
 
@@ -150,6 +170,8 @@ class LlamaBackend final : public Backend {
   ContextPtr context_;
   Batch batch_;
   bool last_was_prefill_ = false;
+  std::optional<KeptPicture> kept_;  // if only what changed is to be computed
+  PatchWork* encoding_ = nullptr;    // of the running encode
   // Any thread.
   std::atomic<bool> interrupted_ = false;
 };
@@ -204,11 +226,7 @@ Status LlamaBackend::load_vision(const LlamaOptions& options) {
   // We resize ourselves, the way the model's own processor does; these limits only must not make libmtmd do it again.
   params.image_min_tokens = 1;
   params.image_max_tokens = options.max_image_tokens;
-  // Lets interrupt() stop an encode: ask for a look after each layer, go on unless interrupted.
-  params.cb_eval = [](ggml_tensor* tensor, bool ask, void* self) {
-    if (ask) return std::strncmp(tensor->name, "layer_out", 9) == 0;
-    return !static_cast<LlamaBackend*>(self)->interrupted_.load(std::memory_order_relaxed);
-  };
+  params.cb_eval = on_vision_node;
   params.cb_eval_user_data = this;
   vision_.reset(mtmd_init_from_file(options.projector.c_str(), model_.get(), params));
   if (!vision_) {
@@ -220,7 +238,46 @@ Status LlamaBackend::load_vision(const LlamaOptions& options) {
   if (!mtmd_decode_use_mrope(vision_.get()) || mtmd_decode_use_non_causal(vision_.get(), nullptr)) {
     return fail(Errc::unsupported, "{} is not of the Qwen-VL family", printable(options.projector));
   }
+  if (options.patches) return keep_pictures(*options.patches);
   return {};
+}
+
+// Only a vision tower whose every attention the kernels compute can do with what changed: seen by looking at a small
+// picture.
+Status LlamaBackend::keep_pictures(const PatchRule& rule) {
+  if (kernels_ == nullptr) {
+    return fail(
+        Errc::unsupported,
+        "only what changed is to be computed, which needs the kernels: they are turned off, or this processor has "
+        "no AVX-512 with bf16");
+  }
+  kept_.emplace(rule);
+  Image grey = {.width_px = kProbePixels, .height_px = kProbePixels, .rgb = {}};
+  grey.rgb.assign(std::size_t{3} * kProbePixels * kProbePixels, 128);
+  ESCRIBANO_TRY(const std::unique_ptr<PreparedImage> picture, prepare(grey));
+  ESCRIBANO_CHECK(encode(*picture));
+  if (!kept_->usable()) {
+    return fail(
+        Errc::unsupported,
+        "only what changed is to be computed, which needs a vision tower that the kernels compute; this one has "
+        "another form, or lies on a GPU");
+  }
+  kept_->forget();
+  return {};
+}
+
+// Lets interrupt() stop an encode: asks for a look after each layer, goes on unless interrupted. And puts the patches that
+// are to be computed where PatchWork wants them, once they are embedded.
+bool LlamaBackend::on_vision_node(ggml_tensor* tensor, bool ask, void* self) {
+  auto& backend = *static_cast<LlamaBackend*>(self);
+  const bool embedded = backend.encoding_ != nullptr && std::strcmp(tensor->name, "inp_pos_emb") == 0;
+  if (ask) return embedded || std::strncmp(tensor->name, "layer_out", 9) == 0;
+  if (embedded) {
+    begin_patches(tensor, *backend.encoding_);
+  } else if (backend.encoding_ != nullptr && tensor->op == GGML_OP_ADD) {  // not a view of it
+    ++backend.encoding_->layers_done;
+  }
+  return !backend.interrupted_.load(std::memory_order_relaxed);
 }
 
 Status LlamaBackend::make_context(int slots, int context_tokens) {
@@ -328,29 +385,43 @@ Result<std::unique_ptr<PreparedImage>> LlamaBackend::prepare(const Image& image)
   for (std::size_t i = 0; i < mtmd_input_chunks_size(chunks.get()); ++i) {
     const mtmd_input_chunk* chunk = mtmd_input_chunks_get(chunks.get(), i);
     if (mtmd_input_chunk_get_type(chunk) != MTMD_INPUT_CHUNK_TYPE_IMAGE) continue;
-    return std::make_unique<MtmdImage>(std::move(chunks), chunk);
+    std::vector<std::uint64_t> blocks;
+    if (kept_) {
+      const auto [columns, rows] = grid_of(chunk);
+      blocks = block_hashes(image, columns, rows);
+    }
+    return std::make_unique<MtmdImage>(std::move(chunks), chunk, std::move(blocks));
   }
   return fail(Errc::internal, "libmtmd made no image of an image");
+}
+
+Status LlamaBackend::run_vision(const mtmd_input_chunk* chunk, PatchWork* work) {
+  const KernelScope scope(kernels_ != nullptr, precision_, work);
+  encoding_ = work;
+  const int status = mtmd_encode_chunk(vision_.get(), chunk);
+  encoding_ = nullptr;
+  if (interrupted_.load(std::memory_order_relaxed)) return fail(Errc::cancelled, "cancelled");
+  if (status != 0) return fail(Errc::inference_failed, "{}", with_reason("the vision tower failed"));
+  return {};
 }
 
 Result<ImageEmbedding> LlamaBackend::encode(const PreparedImage& image) {
   const auto* prepared = dynamic_cast<const MtmdImage*>(&image);
   if (prepared == nullptr) return fail(Errc::internal, "an image prepared by another backend");
   const mtmd_input_chunk* chunk = prepared->image();
-  const KernelScope scope(kernels_ != nullptr, precision_);
-  const int status = mtmd_encode_chunk(vision_.get(), chunk);
-  if (interrupted_.load(std::memory_order_relaxed)) return fail(Errc::cancelled, "cancelled");
-  if (status != 0) return fail(Errc::inference_failed, "{}", with_reason("the vision tower failed"));
-
   ImageEmbedding embedding;
   embedding.tokens = static_cast<int>(mtmd_input_chunk_get_n_tokens(chunk));
   embedding.width = llama_model_n_embd_inp(model_.get());
   embedding.positions = mtmd_input_chunk_get_n_pos(chunk);
-  const mtmd_image_tokens* tokens = mtmd_input_chunk_get_tokens_image(chunk);
-  const mtmd_decoder_pos last =
-      mtmd_image_tokens_get_decoder_pos(tokens, 0, static_cast<std::size_t>(embedding.tokens) - 1);
-  embedding.columns = static_cast<int>(last.x) + 1;
-  embedding.rows = static_cast<int>(last.y) + 1;
+  std::tie(embedding.columns, embedding.rows) = grid_of(chunk);
+  if (kept_) {
+    const auto compute = [&](PatchWork* work) -> Result<const float*> {
+      ESCRIBANO_CHECK(run_vision(chunk, work));
+      return mtmd_get_output_embd(vision_.get());
+    };
+    return kept_->encode(std::move(embedding), prepared->blocks(), compute);
+  }
+  ESCRIBANO_CHECK(run_vision(chunk, nullptr));
   const float* values = mtmd_get_output_embd(vision_.get());
   embedding.values.assign(
       values, values + static_cast<std::size_t>(embedding.tokens) * static_cast<std::size_t>(embedding.width));

@@ -7,7 +7,8 @@ ggml_backend_device* kernel_device(int) { return nullptr; }
 const char* precision_obstacle(Precision precision) noexcept {
   return precision == Precision::exact ? nullptr : "this program was built without kernels of its own";
 }
-KernelScope::KernelScope(bool wanted, Precision precision) noexcept : before_(wanted), precision_before_(precision) {}
+KernelScope::KernelScope(bool wanted, Precision precision, PatchWork* patches) noexcept
+    : before_(wanted), precision_before_(precision), patches_before_(patches) {}
 KernelScope::~KernelScope() = default;
 
 }  // namespace escribano::engine

@@ -75,6 +75,14 @@ std::uint64_t vision_compute(const ModelSizes& model, std::uint64_t image_tokens
   return sum({product({patches, row, kFloat}), scores, mask});
 }
 
+// Keys and values of every layer and the embedding. They are floats where attention is written out.
+std::uint64_t kept_patches(const ModelSizes& model, std::uint64_t image_tokens) {
+  const bool exact = image_tokens <= static_cast<std::uint64_t>(kExactAttentionTokens);
+  const std::uint64_t layer = product({image_tokens, model.merge, model.merge, model.vision_width, 2});
+  return sum({product({model.vision_layers, layer, exact ? kFloat : kHalf}),
+              product({image_tokens, input_width(model), kFloat})});
+}
+
 // Three bytes a pixel as it is, and three floats as the vision tower takes it.
 std::uint64_t picture_bytes(const ModelSizes& model, std::uint64_t image_tokens) {
   const std::uint64_t side = product({model.patch_px, model.merge});
@@ -103,6 +111,7 @@ MemoryNeed memory_need(const ModelSizes& model, const MemoryUse& use) {
                             product({pictures, picture_bytes(model, std::min(image_tokens, kOrdinaryTokens))}),
                             product({2, embedding})});
   need.cache_bytes = use.frames ? std::min(use.cache_bytes, product({*use.frames, embedding})) : use.cache_bytes;
+  if (use.keeps_patches) need.cache_bytes = sum({need.cache_bytes, kept_patches(model, image_tokens)});
   // While it loads, there is the dummy picture and no context yet.
   const std::uint64_t side = product({kDummyTokens, model.merge, model.patch_px});
   const std::uint64_t dummy = product({2, side, side, 3, kFloat});

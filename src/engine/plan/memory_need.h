@@ -22,6 +22,7 @@ struct ModelSizes {
   std::uint64_t vision_ff = 0;
   std::uint64_t vision_heads = 0;
   bool vision_windows = false;
+  std::uint64_t vision_layers = 0;
   std::uint64_t patch_px = 0;
   std::uint64_t merge = 0;  // patches a side that become one image token
 };
@@ -30,6 +31,7 @@ struct ModelSizes {
 struct MemoryUse {
   Shape shape;
   int image_tokens = 0;                 // of the largest image; 0: the vision tower is not loaded
+  bool keeps_patches = false;           // what the vision tower left of the last one, for those that do not change
   std::optional<std::uint64_t> frames;  // no more than these come; nullopt: caches may fill
   std::uint64_t cache_bytes = 0;        // limit of what is kept of frames for when they come again
 };
@@ -40,7 +42,7 @@ struct MemoryNeed {
   std::uint64_t weights_bytes = 0;
   std::uint64_t context_bytes = 0;  // keys and values
   std::uint64_t compute_bytes = 0;  // buffers of the two graphs, logits, pictures on their way
-  std::uint64_t cache_bytes = 0;
+  std::uint64_t cache_bytes = 0;    // and what is kept of patches
   std::uint64_t program_bytes = 0;  // the program itself, its libraries, the vocabulary
 
   std::uint64_t total_bytes() const noexcept;
