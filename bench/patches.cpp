@@ -58,6 +58,7 @@ struct Difference {
   double squares = 0;
   double reference_squares = 0;
   double worst = 0;
+  double largest = 0;  // of the features
 
   void add(const engine::ImageEmbedding& whole, const engine::ImageEmbedding& part) {
     for (std::size_t i = 0; i < whole.values.size(); ++i) {
@@ -65,6 +66,7 @@ struct Difference {
       squares += d * d;
       reference_squares += static_cast<double>(whole.values[i]) * whole.values[i];
       worst = std::max(worst, d);
+      largest = std::max(largest, std::abs(static_cast<double>(whole.values[i])));
     }
   }
 };
@@ -111,9 +113,9 @@ Status run(const Arguments& arguments) {
   const auto count = static_cast<double>(arguments.images.size());
   fmt::print(
       "{:.1f} % of the tokens computed; {:.1f} ms a picture whole, {:.1f} ms in part; difference {:.4f}, worst "
-      "{:.3f}\n",
+      "{:.3f} of {:.3f}\n",
       100.0 * static_cast<double>(part.computed) / static_cast<double>(tokens), whole.seconds * 1000 / count,
-      part.seconds * 1000 / count, std::sqrt(all.squares / all.reference_squares), all.worst);
+      part.seconds * 1000 / count, std::sqrt(all.squares / all.reference_squares), all.worst, all.largest);
   return {};
 }
 

@@ -17,6 +17,7 @@ namespace escribano {
 namespace {
 
 using Json = nlohmann::json;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -286,6 +287,11 @@ TEST_F(DescribeCommand, WrongUsageExitsWithTwoAndNamesTheProblem) {
   CommandOptions options;
   options.environment["ESCRIBANO_VLM_BATCH_SIZE"] = "many";
   EXPECT_THAT(usage({"a.png"}, options), HasSubstr("ESCRIBANO_VLM_BATCH_SIZE"));
+  options.environment.erase("ESCRIBANO_VLM_BATCH_SIZE");
+  options.environment["ESCRIBANO_PATCHES"] = "changed";
+  options.environment["ESCRIBANO_KERNELS"] = "false";
+  EXPECT_THAT(usage({frames()[0], "--in-process", "--model", "demo"}, options),
+              AllOf(HasSubstr("ESCRIBANO_PATCHES=changed"), HasSubstr("ESCRIBANO_KERNELS")));
 }
 
 TEST_F(DescribeCommand, AnInterruptStopsCleanlyAndKeepsWhatWasPrinted) {

@@ -63,7 +63,7 @@ TEST(MemoryNeed, OneSequenceTakesAsMuchAsTwo) {
 }
 
 TEST(MemoryNeed, KeysAndValuesOfPatchesAreKeptInHalfPrecisionFromFlashAttentionOn) {
-  for (const auto [tokens, bytes] : {std::pair(880U, 2U), std::pair(252U, 4U)}) {
+  for (const auto& [tokens, bytes] : {std::pair(880U, 2U), std::pair(252U, 4U)}) {
     MemoryUse kept = use(2, 2048, static_cast<int>(tokens));
     const std::uint64_t without = memory_need(k2B, kept).total_bytes();
     kept.keeps_patches = true;

@@ -43,7 +43,6 @@ class KeptPicture {
   PatchRule rule_;
   bool usable_ = false;
   int in_a_row_ = 0;  // pictures computed in part since the last whole one
-  std::int64_t patches_ = 0;
   std::vector<std::uint64_t> blocks_;
   ImageEmbedding embedding_;
   std::vector<KeptLayer> layers_;

@@ -170,8 +170,9 @@ class LlamaBackend final : public Backend {
   ContextPtr context_;
   Batch batch_;
   bool last_was_prefill_ = false;
-  std::optional<KeptPicture> kept_;  // if only what changed is to be computed
-  PatchWork* encoding_ = nullptr;    // of the running encode
+  std::optional<KeptPicture>
+      kept_;                       // if only what changed is to be computed; that it is there is constant after load()
+  PatchWork* encoding_ = nullptr;  // of the running encode
   // Any thread.
   std::atomic<bool> interrupted_ = false;
 };
