@@ -16,6 +16,7 @@
 #include "engine/llama/llama_backend.h"
 #include "models/import.h"
 #include "models/tiny_qwen25vl.h"
+#include "support/demo_model.h"
 #include "support/mlx_folder.h"
 #include "support/temp_folder.h"
 
@@ -31,8 +32,8 @@ struct Computed {
 };
 
 std::unique_ptr<Backend> load(const std::filesystem::path& folder, const std::filesystem::path& cache, bool kernels,
-                              int max_image_tokens) {
-  const auto files = import_folder(folder, cache);
+                              int max_image_tokens, WeightType weights = WeightType::f16) {
+  const auto files = import_folder(folder, cache, {.weights = weights});
   if (!files) throw std::runtime_error(files.error().message);
   LlamaOptions options = {.model = files->model, .projector = files->projector, .slots = 1, .context_tokens = 256};
   options.threads = 1;
@@ -133,6 +134,50 @@ TEST(Qwen25VlInMlxLayout, EightBitsInTheTowerMoveTheFeaturesLittle) {
   const Computed computed = compute(*backend, golden);
   EXPECT_LT(relative_difference(computed.features, golden.at("features")), 3e-2);
   EXPECT_LT(relative_difference(computed.logits, golden.at("logits")), 3e-2);
+}
+
+// As large folders are imported. Kernels multiply in bf16 then, whose numbers have eight significant bits.
+TEST(Qwen25VlInBf16, ComputesNearlyTheSameWithKernelsAndWithout) {
+  const TempFolder temp;
+  const Json golden = models::qwen25vl_cases().front();
+  models::tiny_qwen25vl(golden).write(temp.path() / "folder");
+  for (const bool kernels : {false, true}) {
+    const auto backend = load(temp.path() / "folder", temp.path() / "cache", kernels, 64, WeightType::bf16);
+    const Computed computed = compute(*backend, golden);
+    EXPECT_LT(relative_difference(computed.features, golden.at("features")), 2e-2) << kernels;
+    EXPECT_LT(relative_difference(computed.logits, golden.at("logits")), 2e-2) << kernels;
+  }
+}
+
+TEST(Qwen25VlTower, MayHaveNothingButWindows) {
+  const TempFolder temp;
+  const Json golden = models::qwen25vl_cases().front();
+  TinyModel model = models::tiny_qwen25vl(golden);
+  model.config["vision_config"]["fullatt_block_indexes"] = Json::array();
+  model.write(temp.path() / "folder");
+  const auto backend = load(temp.path() / "folder", temp.path() / "cache", true, 64);
+  const double difference = relative_difference(compute(*backend, golden).features, golden.at("features"));
+  EXPECT_GT(difference, 1e-2) << "two layers of the reference look at the whole picture";
+  EXPECT_LT(difference, 1);
+}
+
+TEST(Qwen25VlEngine, DescribesAFrame) {
+  const TempFolder temp;
+  models::tiny_qwen25vl().write(temp.path() / "folder");
+  const ModelFiles files = import_folder(temp.path() / "folder", temp.path() / "cache").value();
+  LlamaOptions llama = {.model = files.model, .projector = files.projector, .slots = 1, .context_tokens = 4096};
+  llama.threads = 1;
+  llama.max_image_tokens = 64;
+  EngineOptions options = {.slots = 1};
+  options.pixel_rule = {.patch_size_px = 14, .merge_size = 2, .min_pixels = 3136, .max_pixels = 64 * 784};
+  const auto engine = Engine::start(load_llama_backend(llama).value(), options).value();
+  DescribeRequest request;
+  request.max_tokens = 60;
+  request.frames.push_back({.path = std::filesystem::path(ESCRIBANO_SOURCE_DIR) / "tests/golden/frame-0-672x384.png"});
+  const std::vector<FrameResult> results = describe(*engine, std::move(request));
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_NE(results.front().status, FrameStatus::failed);
+  EXPECT_EQ(results.front().stats.image_tokens, 10 * 6);
 }
 
 TEST(Qwen25VlPrompt, IsThatOfItsTemplate) {
