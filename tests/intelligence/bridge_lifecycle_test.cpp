@@ -160,7 +160,7 @@ class BadStarts : public BridgeTest, public testing::WithParamInterface<BadStart
 
 TEST_P(BadStarts, AreSaid) {
   auto bridge = options(1, GetParam().fault);
-  if (std::string(GetParam().fault).starts_with("never-ready")) bridge.startup_timeout = milliseconds(700);
+  if (std::string(GetParam().fault).starts_with("never-ready")) bridge.startup_timeout = milliseconds(2500);
   const auto service = make_bridge_client(bridge);
   const auto outcome = service->describe_images(frames(1), patient(), {});
   ASSERT_FALSE(outcome.status);
@@ -174,7 +174,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(BadStart{"die-at-start",
                              "exited with status 1 before it was ready; its last words: [MLX] loading / "
                              "[MLX] there is no such model"},
-                    BadStart{"never-ready", "not ready within 0.7 s and was ended; its last words: [MLX] loading"},
+                    BadStart{"never-ready", "not ready within 2.5 s and was ended; its last words: [MLX] loading"},
                     BadStart{"fatal", "the model cannot be loaded"},
                     BadStart{"die-when-ready", "exited with status 3 as soon as it was ready"},
                     BadStart{"never-listens", "said that it is ready, but nobody answers at"}),
