@@ -170,8 +170,6 @@ class Run {
   }
 
   void run() {
-#pragma omp parallel for schedule(static) num_threads(threads_)
-    for (int m = 0; m < p_.rows; ++m) quantize_row(m);
     const int panels = (p_.columns + kPanelLanes - 1) / kPanelLanes;
     const int splits = std::clamp(4 * threads_ / panels, 1, std::max(1, tiles_ / 4));
     const int tiles = (tiles_ + splits - 1) / splits;
@@ -180,6 +178,8 @@ class Run {
     {
       std::byte* const memory = panels_ + static_cast<std::size_t>(next_thread.fetch_add(1)) * panel_bytes_;
       const Panel panel = {reinterpret_cast<Word*>(memory), reinterpret_cast<float*>(memory + scales_at_)};
+#pragma omp for schedule(static)
+      for (int m = 0; m < p_.rows; ++m) quantize_row(m);
 #pragma omp for collapse(2) schedule(dynamic)
       for (int column = 0; column < panels; ++column) {
         for (int split = 0; split < splits; ++split) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include <ggml-backend.h>
 #include <ggml-impl.h>
 #include <ggml.h>
 
@@ -320,10 +321,10 @@ void finish(const ggml_tensor* op, const KernelContext& context) {
   kernels::finish(work, context.threads);
 }
 
-// A matrix that no node of the graph made, by itself or as a reshaped part of itself.
+// Weights of the model, whole or a part, in whatever shape.
 bool is_weights(const ggml_tensor* t) {
-  while (t->op == GGML_OP_RESHAPE || t->op == GGML_OP_VIEW) t = t->src[0];
-  return t->op == GGML_OP_NONE && t->ne[2] == 1 && t->ne[3] == 1;
+  const ggml_tensor* whole = t->view_src == nullptr ? t : t->view_src;
+  return whole->buffer != nullptr && ggml_backend_buffer_get_usage(whole->buffer) == GGML_BACKEND_BUFFER_USAGE_WEIGHTS;
 }
 
 // The product `op` and what follows it, into `out`.
@@ -370,7 +371,7 @@ int multiply(const ggml_cgraph* graph, int i, KernelContext& context) {
   int last = i;
   const kernels::Finish work = followers(graph, i, last);
   const ggml_tensor* out = graph->nodes[last];
-  const bool of_weights = is_weights(op->src[0]);
+  const bool of_weights = op->ne[2] == 1 && (is_weights(op->src[0]) || is_weights(op->src[1]));
   switch (op->src[0]->type) {
     case GGML_TYPE_F32: multiply(product<float>(op, out, work, context), of_weights, context); break;
     case GGML_TYPE_F16: multiply(product<F16>(op, out, work, context), of_weights, context); break;
