@@ -30,9 +30,9 @@ class KernelScope {
   KernelScope& operator=(const KernelScope&) = delete;
 
  private:
-  bool before_;
-  Precision precision_before_;
-  PatchWork* patches_before_;
+  [[maybe_unused]] bool before_;  // there is a version of this class that does nothing
+  [[maybe_unused]] Precision precision_before_;
+  [[maybe_unused]] PatchWork* patches_before_;
 };
 
 }  // namespace escribano::engine
