@@ -1,11 +1,14 @@
-// What drafts save: describes consecutive frames of a recording, batch by batch, without drafts and with them in turn, and
-// compares decode tokens a second and the texts. One engine for each way; both see the same frames in the same order.
+// What drafts save: describes consecutive frames of a recording, batch by batch, once without drafts and once with them in each
+// round, and compares decode tokens a second and the texts. Both see the same frames in the same order.
 //
 //   build/release/bin/drafts_bench assets/samples/session-a.mp4 --interval 2
 #include <algorithm>
 #include <cstdio>
 #include <future>
+#include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/core.h>
@@ -62,11 +65,9 @@ struct Side {
   std::unique_ptr<engine::Engine> engine;
   std::vector<std::string> texts;
 
-  double decode_s = 0;  // before the last batch
-  double last_s() const { return engine->counters().decode_s - decode_s; }
-
-  Status describe(std::span<const std::shared_ptr<const Image>> frames, int max_tokens) {
-    decode_s = engine->counters().decode_s;
+  // Seconds of decoding.
+  Result<double> describe(std::span<const std::shared_ptr<const Image>> frames, int max_tokens) {
+    const double before = engine->counters().decode_s;
     engine::DescribeRequest request;
     request.max_tokens = max_tokens;
     request.batch_size = static_cast<int>(frames.size());
@@ -75,7 +76,8 @@ struct Side {
     ESCRIBANO_CHECK(engine->submit(std::move(request),
                                    {.on_frame = [&](const engine::FrameResult& frame) { texts.push_back(frame.raw); },
                                     .on_done = [&](const Status& status) { done.set_value(status); }}));
-    return done.get_future().get();
+    ESCRIBANO_CHECK(done.get_future().get());
+    return engine->counters().decode_s - before;
   }
 };
 
@@ -99,33 +101,58 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-double tokens_a_second(const engine::EngineCounters& counters) {
-  return static_cast<double>(counters.generation_tokens) / counters.decode_s;
+// What describing all frames took.
+struct Run {
+  engine::EngineCounters counters;
+  std::vector<std::string> texts;
+  std::vector<double> batches_s;
+};
+
+// With an engine of its own: libgomp keeps threads for every thread that computes, and where there are two such engines at a
+// time, it lets all of their threads sleep sooner.
+Result<Run> describe_all(const cli::ChosenModel& model, const Arguments& arguments, const Frames& frames,
+                         int batch_size, bool drafts) {
+  ESCRIBANO_TRY(Side side, start(model, arguments, batch_size, drafts));
+  const std::span<const std::shared_ptr<const Image>> all = frames;
+  Run run;
+  for (std::size_t at = 0; at < all.size(); at += static_cast<std::size_t>(batch_size)) {
+    const auto batch = all.subspan(at, std::min(static_cast<std::size_t>(batch_size), all.size() - at));
+    ESCRIBANO_TRY(const double seconds, side.describe(batch, arguments.max_tokens));
+    run.batches_s.push_back(seconds);
+  }
+  run.counters = side.engine->counters();
+  run.texts = std::move(side.texts);
+  return run;
 }
 
 Status compare(const cli::ChosenModel& model, const Arguments& arguments, const Frames& frames, int batch_size) {
-  ESCRIBANO_TRY(Side without, start(model, arguments, batch_size, false));
-  ESCRIBANO_TRY(Side with, start(model, arguments, batch_size, true));
-  const std::span<const std::shared_ptr<const Image>> all = frames;
   std::vector<double> ratios;  // of each batch; their median stands above what else the machine does meanwhile
-  bool drafts_first = false;
+  double without_s = 0;
+  double with_s = 0;
+  bool equal = true;
+  Run without;
+  Run with;
   for (int round = 0; round < arguments.rounds; ++round) {
-    for (std::size_t at = 0; at < all.size(); at += static_cast<std::size_t>(batch_size)) {
-      const auto batch = all.subspan(at, std::min(static_cast<std::size_t>(batch_size), all.size() - at));
-      ESCRIBANO_CHECK((drafts_first ? with : without).describe(batch, arguments.max_tokens));
-      ESCRIBANO_CHECK((drafts_first ? without : with).describe(batch, arguments.max_tokens));
-      drafts_first = !drafts_first;
-      ratios.push_back(without.last_s() / with.last_s());
+    const bool drafts_first = round % 2 == 1;
+    for (const bool drafts : {drafts_first, !drafts_first}) {
+      ESCRIBANO_TRY((drafts ? with : without), describe_all(model, arguments, frames, batch_size, drafts));
+    }
+    without_s += without.counters.decode_s;
+    with_s += with.counters.decode_s;
+    equal = equal && with.texts == without.texts;
+    for (std::size_t i = 0; i < with.batches_s.size(); ++i) {
+      ratios.push_back(without.batches_s[i] / with.batches_s[i]);
     }
   }
-  const engine::EngineCounters off = without.engine->counters();
-  const engine::EngineCounters on = with.engine->counters();
+  const engine::EngineCounters& off = without.counters;
+  const engine::EngineCounters& on = with.counters;
+  const double tokens = static_cast<double>(off.generation_tokens) * arguments.rounds;
   fmt::print(
-      "| {:>5} | {:>6} | {:>6} | {:>11} | {:>10} | {:>11} | {:>10} | {:>5.2f} | {:>6.2f} | {:>7} | {:>8} | {:>11} |\n",
-      batch_size, without.texts.size(), off.generation_tokens, off.decode_steps, on.decode_steps,
-      fmt::format("{:.0f}", tokens_a_second(off)), fmt::format("{:.0f}", tokens_a_second(on)),
-      tokens_a_second(on) / tokens_a_second(off), median(ratios), on.drafted_tokens, on.accepted_tokens,
-      with.texts == without.texts ? "all" : "NOT ALL");
+      "| {:>5} | {:>6} | {:>6} | {:>11} | {:>10} | {:>11.0f} | {:>10.0f} | {:>5.2f} | {:>6.2f} | {:>7} | {:>8} | "
+      "{:>11} |\n",
+      batch_size, without.texts.size(), off.generation_tokens, off.decode_steps, on.decode_steps, tokens / without_s,
+      tokens / with_s, without_s / with_s, median(ratios), on.drafted_tokens, on.accepted_tokens,
+      equal ? "all" : "NOT ALL");
   return {};
 }
 
