@@ -217,16 +217,11 @@ Result<std::unique_ptr<engine::Engine>> load(EnginePlan& plan, const ReuseSetup&
     plan.options.embedding_folder = {
         .path = reuse.folder, .identity = std::move(identity), .limit_bytes = reuse.folder_bytes};
   }
-  const bool vision = !plan.llama.projector.empty();
-  if (vision && plan.llama.patches && !plan.llama.kernels) {
+  if (!plan.llama.projector.empty() && plan.llama.patches && !plan.llama.kernels) {
     return fail(Errc::invalid_argument, "ESCRIBANO_PATCHES=changed needs the kernels, and ESCRIBANO_KERNELS is false");
   }
-  auto backend = engine::load_llama_backend(plan.llama);
-  if (!backend && vision && plan.llama.patches && backend.error().code == Errc::unsupported) {
-    return fail(Errc::unsupported, "ESCRIBANO_PATCHES=changed: {}", backend.error().message);
-  }
-  if (!backend) return fail(backend.error());
-  return engine::Engine::start(*std::move(backend), plan.options);
+  ESCRIBANO_TRY(std::unique_ptr<engine::Backend> backend, engine::load_llama_backend(plan.llama));
+  return engine::Engine::start(std::move(backend), plan.options);
 }
 
 }  // namespace

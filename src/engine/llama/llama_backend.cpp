@@ -247,11 +247,11 @@ Status LlamaBackend::load_vision(const LlamaOptions& options) {
 // Only a vision tower whose every attention the kernels compute can do with what changed: seen by looking at a small
 // picture.
 Status LlamaBackend::keep_pictures(const PatchRule& rule) {
+  constexpr std::string_view kNotPossible = "computing only what changed (ESCRIBANO_PATCHES=changed) is not possible";
   if (kernels_ == nullptr) {
-    return fail(
-        Errc::unsupported,
-        "only what changed is to be computed, which needs the kernels: they are turned off, or this processor has "
-        "no AVX-512 with bf16");
+    return fail(Errc::unsupported,
+                "{}: our own kernels are turned off (ESCRIBANO_KERNELS), or this processor has no AVX-512 with bf16",
+                kNotPossible);
   }
   kept_.emplace(rule);
   Image grey = {.width_px = kProbePixels, .height_px = kProbePixels, .rgb = {}};
@@ -265,10 +265,8 @@ Status LlamaBackend::keep_pictures(const PatchRule& rule) {
   }).join();
   ESCRIBANO_CHECK(seen);
   if (!kept_->usable()) {
-    return fail(
-        Errc::unsupported,
-        "only what changed is to be computed, which needs a vision tower that the kernels compute; this one has "
-        "another form, or lies on a GPU");
+    return fail(Errc::unsupported,
+                "{}: this vision tower is not computed by our own kernels as a whole, or lies on a GPU", kNotPossible);
   }
   kept_->forget();
   return {};
