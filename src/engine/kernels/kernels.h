@@ -59,6 +59,12 @@ void multiply(const Products<float>& products, Scratch& scratch, int threads);
 void multiply(const Products<F16>& products, Scratch& scratch, int threads);
 void multiply(const Products<Bf16>& products, Scratch& scratch, int threads);
 
+// The same for few rows (a decode step), where B is multiplied without being packed. Sums are made in another order, which
+// again depends on nothing but the depth. `count` is 1.
+void multiply_few(const Products<float>& products, Scratch& scratch, int threads);
+void multiply_few(const Products<F16>& products, Scratch& scratch, int threads);
+void multiply_few(const Products<Bf16>& products, Scratch& scratch, int threads);
+
 // The same with both sides rounded to bf16; `depth` is even.
 void multiply_bf16(const Products<float>& products, Scratch& scratch, int threads);
 void multiply_bf16(const Products<F16>& products, Scratch& scratch, int threads);
@@ -101,6 +107,9 @@ struct Normalization {
   const float* bias = nullptr;
 };
 void normalize(const Normalization& work, int threads);
+
+// Every float as the half-precision number next to it, of two equally near ones the even one.
+void round_to_f16(const float* x, F16* out, std::size_t count);
 
 // out = gate / (1 + e^-gate) * up, of `count` floats. `out` may be either of them.
 void swiglu(const float* gate, const float* up, float* out, std::size_t count, int threads);
@@ -147,5 +156,8 @@ struct Attention {
   std::size_t q_step = 0, k_step = 0, v_step = 0, out_step = 0;                           // from head to head
 };
 void attend(const Attention& attention, Scratch& scratch, int threads);
+// The same for several of few queries each (the sequences of a decode step), whose K and V are f16 and not transposed:
+// always exact, and in an order of its own. `out` lies apart.
+void attend_few(std::span<const Attention> attentions, Scratch& scratch, int threads);
 
 }  // namespace escribano::engine::kernels

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 
@@ -68,6 +69,14 @@ void normalize(const Normalization& work, int threads) {
   for (std::size_t row = 0; row < work.rows; ++row) {
     const std::size_t at = row * static_cast<std::size_t>(work.columns);
     normalize_row(work, work.x + at, work.out + at);
+  }
+}
+
+void round_to_f16(const float* x, F16* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const __mmask16 present = lanes(static_cast<int>(std::min<std::size_t>(count - i, kLanes)));
+    const __m256i halves = _mm512_cvtps_ph(_mm512_maskz_loadu_ps(present, x + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm256_mask_storeu_epi16(out + i, present, halves);
   }
 }
 

@@ -17,15 +17,13 @@ namespace escribano::engine {
 namespace {
 
 thread_local bool wanted_now = false;
-thread_local Precision precision_now = Precision::exact;
-thread_local PatchWork* patches_now = nullptr;
+thread_local KernelUse use_now;
 std::atomic<int> threads_of_next = 1;
 
 ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   try {
     auto& context = *static_cast<KernelContext*>(backend->context);
-    context.precision = precision_now;
-    context.patches = patches_now;
+    context.use = use_now;
     const bool known = kernels_compute(graph, context);
     return known ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
   } catch (const std::bad_alloc&) {
@@ -34,12 +32,10 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
 }
 
 bool takes(ggml_backend_dev_t, const ggml_tensor* op) {
-  return wanted_now && (kernels_take(op) || (patches_now != nullptr && kernels_take_copy(op)));
+  return wanted_now && (kernels_take(op, use_now.few_rows) || (use_now.patches != nullptr && kernels_take_copy(op)));
 }
 const char* name(ggml_backend_dev_t) { return "kernels"; }
-const char* description(ggml_backend_dev_t) {
-  return "what vision tower and prefill are made of, for AVX-512 with bf16";
-}
+const char* description(ggml_backend_dev_t) { return "what models are made of, for AVX-512 with bf16"; }
 void memory(ggml_backend_dev_t, std::size_t* free, std::size_t* total) { *free = *total = 0; }
 enum ggml_backend_dev_type type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; }
 ggml_backend_buffer_type_t buffer_type(ggml_backend_dev_t) { return ggml_backend_cpu_buffer_type(); }
@@ -133,14 +129,11 @@ const char* precision_obstacle(Precision precision) noexcept {
   return nullptr;
 }
 
-KernelScope::KernelScope(bool wanted, Precision precision, PatchWork* patches) noexcept
-    : before_(std::exchange(wanted_now, wanted)),
-      precision_before_(std::exchange(precision_now, precision)),
-      patches_before_(std::exchange(patches_now, patches)) {}
+KernelScope::KernelScope(bool wanted, const KernelUse& use) noexcept
+    : before_(std::exchange(wanted_now, wanted)), use_before_(std::exchange(use_now, use)) {}
 KernelScope::~KernelScope() {
   wanted_now = before_;
-  precision_now = precision_before_;
-  patches_now = patches_before_;
+  use_now = use_before_;
 }
 
 }  // namespace escribano::engine

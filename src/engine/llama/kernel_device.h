@@ -17,22 +17,27 @@ ggml_backend_device* kernel_device(int threads);
 // Why the device could not compute in `precision`, as the end of a sentence; nullptr where it can.
 const char* precision_obstacle(Precision precision) noexcept;
 
-// The device takes operations only of graphs that this thread builds while one of these exists that wants it. Encode and
-// prefill want it. A decode step does not: its few rows are bound by reading the weights, where llama.cpp is as fast or
-// faster, and they change with the company, so whoever computes them must be the same for any number of them. What the
-// device computes on this thread meanwhile is computed in `precision`. `patches`, if there are any, must outlive it and are
-// only for an encode.
+// What the device is wanted for.
+struct KernelUse {
+  Precision precision = Precision::exact;  // of an encode or a prefill
+  PatchWork* patches = nullptr;            // of an encode; if there are any, they must outlive it
+  // A decode step: its few rows are bound by reading the weights, and their number changes with the company, so products and
+  // attention are computed in another way, which is the same for any number of them.
+  bool few_rows = false;
+};
+
+// The device takes operations only of graphs that this thread builds while one of these exists that wants it, and computes
+// them as `use` says.
 class KernelScope {
  public:
-  explicit KernelScope(bool wanted, Precision precision = Precision::exact, PatchWork* patches = nullptr) noexcept;
+  explicit KernelScope(bool wanted, const KernelUse& use = {}) noexcept;
   ~KernelScope();
   KernelScope(const KernelScope&) = delete;
   KernelScope& operator=(const KernelScope&) = delete;
 
  private:
   [[maybe_unused]] bool before_;  // there is a version of this class that does nothing
-  [[maybe_unused]] Precision precision_before_;
-  [[maybe_unused]] PatchWork* patches_before_;
+  [[maybe_unused]] KernelUse use_before_;
 };
 
 }  // namespace escribano::engine

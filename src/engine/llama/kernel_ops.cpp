@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include <ggml-backend.h>
 #include <ggml-impl.h>
 #include <ggml.h>
 
 #include "engine/kernels/kernels.h"
+#include "engine/llama/cache_ops.h"
 
 namespace escribano::engine {
 namespace {
@@ -18,7 +20,7 @@ using kernels::F16;
 
 // How many of a tensor's rows are computed: all, or those of the patches that were chosen.
 std::int64_t computed_rows(std::int64_t rows, const KernelContext& context) {
-  const PatchWork* work = context.patches;
+  const PatchWork* work = context.use.patches;
   if (work == nullptr || !work->compact) return rows;
   const auto chosen = static_cast<std::int64_t>(work->rows.size());
   if (rows == work->patches) return chosen;
@@ -44,7 +46,6 @@ bool takes_product(const ggml_tensor* op) {
     return false;
   }
   if (op->op_params[1] == GGML_HINT_SRC0_IS_HADAMARD) return false;
-  if (a->ne[1] < kFewestRows || b->ne[1] < kFewestRows) return false;
   const bool one = b->ne[2] == 1 && a->ne[2] == 1;
   if (b->type == GGML_TYPE_BF16) return one && b->ne[0] % 2 == 0 && row_stride(b) % 2 == 0;
   if (b->type == GGML_TYPE_F16) return one;
@@ -95,7 +96,7 @@ bool is_dense(const ggml_tensor* t) { return t->type == GGML_TYPE_F32 && ggml_is
 // Parameter: epsilon.
 bool takes_normalization(const ggml_tensor* op) {
   return (op->op == GGML_OP_NORM || op->op == GGML_OP_RMS_NORM) && is_dense(op->src[0]) && is_dense(op) &&
-         ggml_nrows(op) >= kFewestRows && is_small(ggml_nrows(op));
+         is_small(ggml_nrows(op));
 }
 // Its weight, by itself or together with it.
 bool takes_scaling(const ggml_tensor* op) {
@@ -137,7 +138,7 @@ int normalize(const ggml_cgraph* graph, int i, const KernelContext& context) {
     }
   }
   work.out = static_cast<float*>(graph->nodes[last]->data);
-  kernels::normalize(work, context.threads);
+  kernels::normalize(work, context.threads_for(ggml_nelements(op)));
   return last;
 }
 
@@ -155,19 +156,20 @@ void scale_or_shift(const ggml_tensor* op, const KernelContext& context) {
           .weight = op->op == GGML_OP_MUL ? row : nullptr,
           .bias = op->op == GGML_OP_ADD ? row : nullptr,
       },
-      context.threads);
+      context.threads_for(ggml_nelements(op)));
 }
 
 // Parameters: kind, swapped. Gate and value in two tensors.
 bool takes_swiglu(const ggml_tensor* op) {
   return ggml_get_glu_op(op) == GGML_GLU_OP_SWIGLU && op->src[1] != nullptr && is_dense(op->src[0]) &&
-         is_dense(op->src[1]) && is_dense(op) && ggml_nrows(op) >= kFewestRows;
+         is_dense(op->src[1]) && is_dense(op);
 }
 
 void swiglu(const ggml_tensor* op, const KernelContext& context) {
   const std::int64_t rows = computed_rows(ggml_nrows(op), context);
   kernels::swiglu(static_cast<const float*>(op->src[0]->data), static_cast<const float*>(op->src[1]->data),
-                  static_cast<float*>(op->data), static_cast<std::size_t>(op->ne[0] * rows), context.threads);
+                  static_cast<float*>(op->data), static_cast<std::size_t>(op->ne[0] * rows),
+                  context.threads_for(ggml_nelements(op)));
 }
 
 // Of ggml's parameters of rotary positions.
@@ -196,8 +198,8 @@ bool takes_rotation(const ggml_tensor* op) {
   const int turned = vision ? 2 * r.dimensions : r.dimensions;
   return (vision || r.mode == GGML_ROPE_TYPE_IMROPE) && turned == x->ne[0] && r.offset == 0 && r.ext == 0 &&
          op->src[2] == nullptr && x->type == GGML_TYPE_F32 && rows_are_contiguous(x) && rows_are_contiguous(op) &&
-         x->ne[3] == 1 && x->ne[2] >= kFewestRows && is_small(x->ne[2]) && ggml_is_contiguous(op->src[1]) &&
-         op->src[1]->ne[0] == 4 * x->ne[2] && r.sections[0] > 0 && r.sections[1] > 0;
+         x->ne[3] == 1 && is_small(x->ne[2]) && ggml_is_contiguous(op->src[1]) && op->src[1]->ne[0] == 4 * x->ne[2] &&
+         r.sections[0] > 0 && r.sections[1] > 0;
 }
 
 // Which of the four positions of a token turns pair i, and how often the angle was scaled down by then. As in ggml: the
@@ -249,11 +251,11 @@ const RotaryAngles& rotary_angles(const ggml_tensor* op, RotaryAngles& angles) {
 
 // The rows of `all` that belong to the patches that were chosen, `pairs` angles each.
 const RotaryAngles& chosen_angles(const RotaryAngles& all, std::size_t pairs, KernelContext& context) {
-  if (context.patches == nullptr || !context.patches->compact) return all;
+  if (context.use.patches == nullptr || !context.use.patches->compact) return all;
   RotaryAngles& chosen = context.chosen_angles;
   chosen.cosines.clear();
   chosen.sines.clear();
-  for (const std::int32_t row : context.patches->rows) {
+  for (const std::int32_t row : context.use.patches->rows) {
     const auto at = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(row) * pairs);
     const auto end = at + static_cast<std::ptrdiff_t>(pairs);
     chosen.cosines.insert(chosen.cosines.end(), all.cosines.begin() + at, all.cosines.begin() + end);
@@ -280,7 +282,7 @@ void rotate(const ggml_tensor* op, KernelContext& context) {
           .x_step = row_stride(x),
           .out_step = row_stride(op),
       },
-      context.threads);
+      context.threads_for(ggml_nelements(op)));
 }
 
 // Whether `op` may follow a product that the device takes; it can be computed by itself, too.
@@ -318,7 +320,7 @@ void finish(const ggml_tensor* op, const KernelContext& context) {
   work.columns = static_cast<int>(op->ne[0]);
   work.x_stride = row_stride(x);
   work.out_stride = row_stride(op);
-  kernels::finish(work, context.threads);
+  kernels::finish(work, context.threads_for(ggml_nelements(op)));
 }
 
 // Weights of the model, whole or a part, in whatever shape.
@@ -356,10 +358,11 @@ kernels::Products<T> product(const ggml_tensor* op, const ggml_tensor* out, cons
 
 template <class T>
 void multiply(const kernels::Products<T>& work, bool of_weights, KernelContext& context) {
-  if (of_weights && context.precision == Precision::int8) {
+  if (context.use.few_rows) return kernels::multiply_few(work, context.scratch, context.threads);
+  if (of_weights && context.use.precision == Precision::int8) {
     return kernels::multiply_int8(work, context.scratch, context.threads);
   }
-  if (of_weights && context.precision == Precision::bf16 && work.depth % 2 == 0) {
+  if (of_weights && context.use.precision == Precision::bf16 && work.depth % 2 == 0) {
     return kernels::multiply_bf16(work, context.scratch, context.threads);
   }
   kernels::multiply(work, context.scratch, context.threads);
@@ -410,7 +413,7 @@ bool takes_attention(const ggml_tensor* op) {
          rows_are_contiguous(k) && rows_are_contiguous(v) && ggml_is_contiguous(op) && q->ne[0] % 16 == 0 &&
          k->ne[0] == q->ne[0] && v->ne[0] == q->ne[0] && q->ne[2] % k->ne[2] == 0 && v->ne[2] == k->ne[2] &&
          q->ne[3] == 1 && k->ne[3] == 1 && is_small(q->ne[1]) && is_small(k->ne[1]) && float_param(op, 1) == 0 &&
-         float_param(op, 2) == 0 && q->ne[1] >= kFewestRows;
+         float_param(op, 2) == 0;
 }
 
 kernels::Attention attention(const ggml_tensor* q, const ggml_tensor* k, const ggml_tensor* v, float scale) {
@@ -516,7 +519,7 @@ void copy(const ggml_tensor* op, const KernelContext& context) {
 // the keys and values of the others are those that were kept before. False if none were.
 bool attend_to_kept(const ggml_tensor* k, const ggml_tensor* v, const KernelContext& context,
                     kernels::Attention& attention) {
-  PatchWork* work = context.patches;
+  PatchWork* work = context.use.patches;
   if (work == nullptr || work->patches == 0)
     return true;  // patches of another kind of tower were not seen being embedded
   const std::size_t layer = work->attended++;
@@ -543,7 +546,7 @@ bool attend(const ggml_tensor* op, KernelContext& context) {
   work.out = static_cast<float*>(op->data);
   work.out_stride = matrix_stride(op);
   work.out_step = row_stride(op);
-  work.exact = op->src[3] != nullptr && context.precision == Precision::exact;
+  work.exact = op->src[3] != nullptr && context.use.precision == Precision::exact;
   if (const ggml_tensor* mask = op->src[3]) {
     work.mask = static_cast<const F16*>(mask->data);
     work.mask_stride = row_stride(mask);
@@ -572,7 +575,7 @@ bool attend(const ggml_tensor* scores, const ggml_tensor* weights, const ggml_te
   work.out = static_cast<float*>(op->data);
   work.out_stride = row_stride(op);
   work.out_step = matrix_stride(op);
-  work.exact = context.precision == Precision::exact;
+  work.exact = context.use.precision == Precision::exact;
   if (!attend_to_kept(scores->src[0], op->src[0], context, work)) return false;
   kernels::attend(work, context.scratch, context.threads);
   return true;
@@ -588,6 +591,24 @@ bool compute_product(const ggml_cgraph* graph, int& i, KernelContext& context) {
   return attend(graph->nodes[i - 2], graph->nodes[i - 1], graph->nodes[i], context);
 }
 
+// How many rows there are to compute; unlimited where that is not what the work of `op` depends on.
+std::int64_t rows_of(const ggml_tensor* op) {
+  switch (op->op) {
+    case GGML_OP_MUL_MAT: return std::min(op->src[1]->ne[1], op->src[0]->ne[1]);
+    case GGML_OP_FLASH_ATTN_EXT: return op->src[0]->ne[1];
+    case GGML_OP_ROPE: return op->ne[2];
+    case GGML_OP_NORM:
+    case GGML_OP_RMS_NORM:
+    case GGML_OP_MUL:
+    case GGML_OP_ADD:
+    case GGML_OP_UNARY:
+    case GGML_OP_GLU:
+    case GGML_OP_SET_ROWS:
+    case GGML_OP_GET_ROWS: return ggml_nrows(op->op == GGML_OP_SET_ROWS ? op->src[0] : op);
+    default: return std::numeric_limits<std::int64_t>::max();
+  }
+}
+
 }  // namespace
 
 bool kernels_take_copy(const ggml_tensor* op) {
@@ -597,7 +618,13 @@ bool kernels_take_copy(const ggml_tensor* op) {
                                     : op->type == GGML_TYPE_F32 && (transposes_values(op) || joins_heads(op)));
 }
 
-bool kernels_take(const ggml_tensor* op) {
+bool kernels_take(const ggml_tensor* op, bool few_rows) {
+  if (few_rows) {
+    if (op->op == GGML_OP_MUL_MAT && op->src[1]->ne[2] != 1) return false;
+    if (op->op == GGML_OP_FLASH_ATTN_EXT) return cache_takes_attention(op);
+  } else if (rows_of(op) < kFewestRows) {
+    return false;
+  }
   switch (op->op) {
     case GGML_OP_NONE:
     case GGML_OP_RESHAPE:
@@ -614,6 +641,8 @@ bool kernels_take(const ggml_tensor* op) {
     case GGML_OP_ROPE: return takes_rotation(op);
     case GGML_OP_SOFT_MAX: return takes_softmax(op);
     case GGML_OP_FLASH_ATTN_EXT: return takes_attention(op);
+    case GGML_OP_SET_ROWS: return cache_takes_stored_rows(op);
+    case GGML_OP_GET_ROWS: return cache_takes_chosen_rows(op);
     default: return false;
   }
 }
@@ -647,8 +676,14 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
       case GGML_OP_CPY: copy(op, context); break;
       case GGML_OP_SOFT_MAX: softmax(op, context); break;
       case GGML_OP_FLASH_ATTN_EXT:
-        if (!attend(op, context)) return false;
+        if (context.use.few_rows) {
+          cache_attend(op, context);
+        } else if (!attend(op, context)) {
+          return false;
+        }
         break;
+      case GGML_OP_SET_ROWS: cache_store_rows(op); break;
+      case GGML_OP_GET_ROWS: cache_choose_rows(op); break;
       default: return false;
     }
   }

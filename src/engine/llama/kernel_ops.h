@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "engine/kernels/kernels.h"
+#include "engine/llama/kernel_device.h"
 #include "engine/llama/patch_work.h"
-#include "engine/precision.h"
 
 struct ggml_cgraph;
 struct ggml_tensor;
@@ -25,12 +25,17 @@ struct KernelContext {
   RotaryAngles angles;
   RotaryAngles chosen_angles;  // of the patches of `patches`, if that is compact
   int threads = 1;
-  Precision precision = Precision::exact;
-  PatchWork* patches = nullptr;  // of the graph that is computed now; nullptr: all is computed and nothing kept
+  KernelUse use;  // of the graph that is computed now
+
+  // For work of so many numbers: what is done sooner than another thread is woken is done alone.
+  int threads_for(std::int64_t numbers) const {
+    constexpr std::int64_t kWorthwhile = 16384;
+    return numbers < kWorthwhile ? 1 : threads;
+  }
 };
 
 // Whether engine/kernels can compute `op` as it is: its type, shape, strides and parameters. Pure.
-bool kernels_take(const ggml_tensor* op);
+bool kernels_take(const ggml_tensor* op, bool few_rows);
 // Whether `op` is one of the copies around the attention of a vision tower that can be made of some patches only. Pure.
 bool kernels_take_copy(const ggml_tensor* op);
 

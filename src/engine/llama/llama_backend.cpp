@@ -164,6 +164,7 @@ class LlamaBackend final : public Backend {
   std::optional<Vocabulary> vocabulary_;
   int threads_ = 0;
   ggml_backend_device* kernels_ = nullptr;  // not owned; nullptr: not used
+  bool kernels_decode_ = false;             // decode steps, too
   Precision precision_ = Precision::exact;  // of what kernels_ computes
   // Engine thread only.
   int slots_ = 0;
@@ -177,6 +178,16 @@ class LlamaBackend final : public Backend {
   // Any thread.
   std::atomic<bool> interrupted_ = false;
 };
+
+// Quantised weights are for llama.cpp to multiply, and what lies between the products then, too.
+bool has_plain_weights(const llama_model& model) {
+  switch (llama_model_ftype(&model)) {
+    case LLAMA_FTYPE_ALL_F32:
+    case LLAMA_FTYPE_MOSTLY_F16:
+    case LLAMA_FTYPE_MOSTLY_BF16: return true;
+    default: return false;
+  }
+}
 
 // Fewer bits than the weights have are never asked for in vain.
 Status check_precision(const LlamaOptions& options) {
@@ -207,6 +218,7 @@ Result<std::unique_ptr<Backend>> LlamaBackend::load(const LlamaOptions& options)
   if (!backend->model_) {
     return fail(Errc::model_invalid, "{}", with_reason(printable(options.model) + " cannot be loaded"));
   }
+  backend->kernels_decode_ = backend->kernels_ != nullptr && has_plain_weights(*backend->model_);
   backend->vocabulary_.emplace(read_vocabulary(llama_model_get_vocab(backend->model_.get())));
   if (!options.projector.empty()) ESCRIBANO_CHECK(backend->load_vision(options));
   ESCRIBANO_CHECK(backend->make_context(options.slots, options.context_tokens));
@@ -402,7 +414,7 @@ Result<std::unique_ptr<PreparedImage>> LlamaBackend::prepare(const Image& image)
 }
 
 Status LlamaBackend::run_vision(const mtmd_input_chunk* chunk, PatchWork* work) {
-  const KernelScope scope(kernels_ != nullptr, precision_, work);
+  const KernelScope scope(kernels_ != nullptr, {.precision = precision_, .patches = work});
   encoding_ = work;
   const int status = mtmd_encode_chunk(vision_.get(), chunk);
   encoding_ = nullptr;
@@ -452,7 +464,7 @@ Status LlamaBackend::prefill(int slot, std::span<const Token> tokens, Position f
     const bool last = i + 1 == tokens.size();
     batch_.set_token(i, slot, tokens[i], from + static_cast<Position>(i), want_logits && last);
   }
-  const KernelScope scope(kernels_ != nullptr, precision_);
+  const KernelScope scope(kernels_ != nullptr, {.precision = precision_});
   return run(batch_.view(nullptr), "prefill");
 }
 
@@ -465,7 +477,7 @@ Status LlamaBackend::prefill(int slot, const ImageEmbedding& image, Position fro
     batch_.position(1, i) = from + static_cast<Position>(i) / image.columns;
     batch_.position(2, i) = from + static_cast<Position>(i) % image.columns;
   }
-  const KernelScope scope(kernels_ != nullptr, precision_);
+  const KernelScope scope(kernels_ != nullptr, {.precision = precision_});
   return run(batch_.view(image.values.data()), "image prefill");
 }
 
@@ -475,6 +487,7 @@ Status LlamaBackend::decode(std::span<const DecodeRow> rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     batch_.set_token(i, rows[i].slot, rows[i].token, rows[i].position, true);
   }
+  const KernelScope scope(kernels_decode_, {.few_rows = true});
   return run(batch_.view(nullptr), "decode");
 }
 

@@ -7,8 +7,7 @@ ggml_backend_device* kernel_device(int) { return nullptr; }
 const char* precision_obstacle(Precision precision) noexcept {
   return precision == Precision::exact ? nullptr : "this program was built without kernels of its own";
 }
-KernelScope::KernelScope(bool wanted, Precision precision, PatchWork* patches) noexcept
-    : before_(wanted), precision_before_(precision), patches_before_(patches) {}
+KernelScope::KernelScope(bool wanted, const KernelUse& use) noexcept : before_(wanted), use_before_(use) {}
 KernelScope::~KernelScope() = default;
 
 }  // namespace escribano::engine
