@@ -12,6 +12,8 @@ namespace {
 constexpr int kQueries = 4;  // at once
 constexpr int kKeys = 4;     // at once: with the queries 16 sums
 constexpr int kValueVectors = 4;
+constexpr int kLineHalves = 32;  // numbers of a cache line
+constexpr int kKeysAhead = 16;  // that are asked for before they are used: those of a head do not lie beside each other
 
 __m512 load(const F16* x) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))); }
 
@@ -81,6 +83,12 @@ class Group {
     }
   }
 
+  // Asks for the part of a later key or value that begins at `column`.
+  static void fetch(const F16* first, std::size_t stride, int key, int keys, int column) {
+    const auto later = static_cast<std::size_t>(std::min(key + kKeysAhead, keys - 1));
+    _mm_prefetch(reinterpret_cast<const char*>(first + later * stride + column), _MM_HINT_T0);
+  }
+
   // to[m][j] = q[m] . key + j
   template <int kCount>
   void score(const float* const (&q)[kCount], int key, int count, float* to, std::size_t stride) const {
@@ -96,6 +104,9 @@ class Group {
       __m512 of_key[kKeys];
 #pragma GCC unroll 4
       for (std::ptrdiff_t j = 0; j < kKeys; ++j) of_key[j] = load(k[j] + d);
+      if (d % kLineHalves == 0) {
+        for (int j = 0; j < kKeys; ++j) fetch(k_, a_.k_stride, key + j, a_.keys, d);
+      }
 #pragma GCC unroll 4
       for (std::ptrdiff_t m = 0; m < kCount; ++m) {
         const __m512 of_query = _mm512_loadu_ps(q[m] + d);
@@ -144,6 +155,9 @@ class Group {
     }
     for (std::ptrdiff_t key = 0; key < keys; ++key) {
       const F16* const v = v_ + key * a_.v_stride + column;
+      for (int d = 0; d < kVectors * kLanes; d += kLineHalves) {
+        fetch(v_, a_.v_stride, static_cast<int>(key), keys, column + d);
+      }
       __m512 of_value[kVectors];
 #pragma GCC unroll 4
       for (std::ptrdiff_t d = 0; d < kVectors; ++d) of_value[d] = load(v + d * kLanes);

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <atomic>
-#include <functional>
 #include <type_traits>
 
 #include "engine/kernels/finish_row.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/overlap.h"
 #include "engine/kernels/tile.h"
 
 namespace escribano::engine::kernels {
@@ -78,13 +78,7 @@ class Run {
   static bool must_pack(const Products<T>& p) {
     constexpr std::size_t kPage = 4096;
     if (!std::is_same_v<Dot, DotFloat> || p.a_stride * sizeof(float) % kPage == 0) return true;
-    const auto size = [&p](std::size_t step, std::size_t stride, int columns) {
-      return static_cast<std::size_t>(p.count - 1) * step + static_cast<std::size_t>(p.rows - 1) * stride +
-             static_cast<std::size_t>(columns);
-    };
-    const std::less<const float*> before;
-    return before(p.a, p.out + size(p.out_step, p.out_stride, p.columns)) &&
-           before(p.out, p.a + size(p.a_step, p.a_stride, p.depth));
+    return may_overwrite(p);
   }
 
   Word* packed(int product, int tile) const {

@@ -56,6 +56,9 @@ class MtmdImage final : public PreparedImage {
   std::vector<std::uint64_t> blocks_;  // hashes, if only what changed is to be computed
 };
 
+// Below so many tokens a prefill is computed as a decode step: it is bound by reading the weights, too.
+constexpr std::size_t kFewRows = 8;
+
 // A picture of so many pixels a side is enough to see what a vision tower is made of.
 constexpr int kProbePixels = 128;
 
@@ -464,7 +467,8 @@ Status LlamaBackend::prefill(int slot, std::span<const Token> tokens, Position f
     const bool last = i + 1 == tokens.size();
     batch_.set_token(i, slot, tokens[i], from + static_cast<Position>(i), want_logits && last);
   }
-  const KernelScope scope(kernels_ != nullptr, {.precision = precision_});
+  const bool few = kernels_decode_ && tokens.size() < kFewRows;
+  const KernelScope scope(kernels_ != nullptr, {.precision = precision_, .few_rows = few});
   return run(batch_.view(nullptr), "prefill");
 }
 
