@@ -10,6 +10,7 @@
 #include <ggml.h>
 
 #include "engine/kernels/kernels.h"
+#include "engine/llama/copy_ops.h"
 #include "engine/llama/kernel_ops.h"
 
 // Entries of ggml's tables of functions that are missing here are optional there.

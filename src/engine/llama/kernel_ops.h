@@ -31,8 +31,6 @@ struct KernelContext {
 
 // Whether engine/kernels can compute `op` as it is: its type, shape, strides and parameters. Pure.
 bool kernels_take(const ggml_tensor* op);
-// Whether `op` is one of the copies around the attention of a vision tower that can be made of some patches only. Pure.
-bool kernels_take_copy(const ggml_tensor* op);
 
 // Computes the nodes of a graph in order, several in one go where one is made for the next: a product with its bias, GELU
 // and residual, a normalisation with its weight and bias, attention that is written out as product, softmax and product.
