@@ -95,4 +95,24 @@ void rotate(const Rotation& work, int threads) {
   }
 }
 
+void to_half(const float* x, F16* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const __mmask16 present = lanes(static_cast<int>(count - i));
+    const __m256i halves =
+        _mm512_cvtps_ph(_mm512_maskz_loadu_ps(present, x + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    _mm256_mask_storeu_epi16(out + i, present, halves);
+  }
+}
+
+void blend(const float* const (&x)[4], const float (&weights)[4], float* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const __mmask16 present = lanes(static_cast<int>(count - i));
+    __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(present, x[0] + i), _mm512_set1_ps(weights[0]));
+    for (int k = 1; k < 4; ++k) {
+      y = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(present, x[k] + i), _mm512_set1_ps(weights[k]), y);
+    }
+    _mm512_mask_storeu_ps(out + i, present, y);
+  }
+}
+
 }  // namespace escribano::engine::kernels

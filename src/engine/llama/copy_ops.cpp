@@ -34,22 +34,62 @@ void keep(const ggml_tensor* t, int along, const PatchWork& work, std::vector<st
 
 bool begins_with(const char* name, const char* begin) { return std::strncmp(name, begin, std::strlen(begin)) == 0; }
 
-// Before and after attention that is written out: values are transposed, and heads are put beside each other again. Before
-// flash attention keys and values are rounded to half precision.
-bool transposes_values(const ggml_tensor* op) {
+// Along which dimension of the source the patches of a vision tower lie in a copy beside its attention, else -1. Attention
+// that is written out has values transposed before and heads put beside each other behind it; before flash attention keys and
+// values are rounded to half precision.
+int patch_dimension(const ggml_tensor* op) {
   const ggml_tensor* x = op->src[0];
-  return op->op == GGML_OP_CONT && begins_with(op->name, "Vcur-") && x->nb[1] == sizeof(float) &&
-         ggml_are_same_shape(op, x);
+  if (op->type == GGML_TYPE_F16) return begins_with(op->name, "Kcur") || begins_with(op->name, "Vcur") ? 1 : -1;
+  if (begins_with(op->name, "Vcur-") && x->nb[0] != sizeof(float)) return 0;
+  const bool joined = op->ne[0] == x->ne[0] * x->ne[1] && op->ne[1] == x->ne[2];
+  return begins_with(op->name, "kqv_out-") && joined ? 2 : -1;
 }
-bool joins_heads(const ggml_tensor* op) {
-  const ggml_tensor* x = op->src[0];
-  return op->op == GGML_OP_CONT && begins_with(op->name, "kqv_out-") && x->nb[0] == sizeof(float) &&
-         op->ne[0] == x->ne[0] * x->ne[1] && op->ne[1] == x->ne[2] && op->ne[2] == 1;
+
+const float* floats_at(const ggml_tensor* t, std::int64_t i1, std::int64_t i2, std::int64_t i3) {
+  return reinterpret_cast<const float*>(static_cast<const char*>(t->data) + static_cast<std::size_t>(i1) * t->nb[1] +
+                                        static_cast<std::size_t>(i2) * t->nb[2] +
+                                        static_cast<std::size_t>(i3) * t->nb[3]);
 }
-bool halves(const ggml_tensor* op) {
+
+void copy_row(const float* x, float* out, std::int64_t count) { std::copy_n(x, count, out); }
+void copy_row(const float* x, kernels::F16* out, std::int64_t count) {
+  kernels::to_half(x, out, static_cast<std::size_t>(count));
+}
+
+// The first counts[i] of each dimension of the source; its rows are contiguous.
+template <class T>
+void copy_rows(const ggml_tensor* op, const std::int64_t* counts, int threads) {
   const ggml_tensor* x = op->src[0];
-  return op->op == GGML_OP_CPY && op->type == GGML_TYPE_F16 && x->nb[0] == sizeof(float) &&
-         (begins_with(op->name, "Kcur") || begins_with(op->name, "Vcur")) && ggml_are_same_shape(op, x);
+  auto* const out = static_cast<T*>(op->data);
+#pragma omp parallel for collapse(3) schedule(static) num_threads(threads)
+  for (std::int64_t i3 = 0; i3 < counts[3]; ++i3) {
+    for (std::int64_t i2 = 0; i2 < counts[2]; ++i2) {
+      for (std::int64_t i1 = 0; i1 < counts[1]; ++i1) {
+        copy_row(floats_at(x, i1, i2, i3), out + ((i3 * x->ne[2] + i2) * x->ne[1] + i1) * x->ne[0], x->ne[0]);
+      }
+    }
+  }
+}
+
+// The same where columns are contiguous and become rows.
+void transpose(const ggml_tensor* op, const std::int64_t* counts, int threads) {
+  constexpr std::int64_t kBlock = 16;  // a cache line of the output
+  const ggml_tensor* x = op->src[0];
+  auto* const out = static_cast<float*>(op->data);
+  const auto stride = static_cast<std::int64_t>(x->nb[0] / sizeof(float));
+#pragma omp parallel for collapse(3) schedule(static) num_threads(threads)
+  for (std::int64_t i3 = 0; i3 < counts[3]; ++i3) {
+    for (std::int64_t i2 = 0; i2 < counts[2]; ++i2) {
+      for (std::int64_t block = 0; block < counts[0]; block += kBlock) {
+        const float* const from = floats_at(x, 0, i2, i3);
+        float* const to = out + (i3 * x->ne[2] + i2) * x->ne[1] * x->ne[0];
+        const std::int64_t end = std::min(block + kBlock, counts[0]);
+        for (std::int64_t i1 = 0; i1 < counts[1]; ++i1) {
+          for (std::int64_t i0 = block; i0 < end; ++i0) to[i1 * x->ne[0] + i0] = from[i0 * stride + i1];
+        }
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -63,47 +103,41 @@ std::int64_t computed_rows(std::int64_t rows, const KernelContext& context) {
 }
 
 bool kernels_take_copy(const ggml_tensor* op) {
-  if (op->op != GGML_OP_CONT && op->op != GGML_OP_CPY) return false;
-  return op->src[0]->type == GGML_TYPE_F32 && op->ne[3] == 1 && ggml_is_contiguous(op) &&
-         (op->type == GGML_TYPE_F16 ? halves(op)
-                                    : op->type == GGML_TYPE_F32 && (transposes_values(op) || joins_heads(op)));
+  const ggml_tensor* x = op->src[0];
+  if (x->type != GGML_TYPE_F32 || !ggml_is_contiguous(op) || ggml_nelements(x) != ggml_nelements(op)) return false;
+  const bool rows = x->nb[0] == sizeof(float);
+  if (op->type == GGML_TYPE_F16) return rows;
+  return op->op == GGML_OP_CONT && op->type == GGML_TYPE_F32 &&
+         (rows || (x->nb[1] == sizeof(float) && x->nb[0] % sizeof(float) == 0));
 }
 
-// Rows of op->ne[0] floats, or columns where values are transposed, of the patches that are computed.
 void compute_copy(const ggml_tensor* op, const KernelContext& context) {
-  const ggml_tensor* x = op->src[0];
-  const auto* const from = static_cast<const char*>(x->data);
-  auto* const to = static_cast<char*>(op->data);
-  const auto at = [](auto* data, const ggml_tensor* t, std::int64_t i, std::int64_t j, std::int64_t k) {
-    return data + static_cast<std::size_t>(i) * t->nb[0] + static_cast<std::size_t>(j) * t->nb[1] +
-           static_cast<std::size_t>(k) * t->nb[2];
-  };
-  if (transposes_values(op)) {
-    constexpr std::int64_t kBlock = 16;  // of patches: a cache line of the output
-    const std::int64_t patches = computed_rows(x->ne[0], context);
-    for (std::int64_t head = 0; head < x->ne[2]; ++head) {
-      for (std::int64_t block = 0; block < patches; block += kBlock) {
-        for (std::int64_t d = 0; d < x->ne[1]; ++d) {
-          for (std::int64_t i = block; i < std::min(block + kBlock, patches); ++i) {
-            std::memcpy(at(to, op, i, d, head), at(from, x, i, d, head), sizeof(float));
-          }
-        }
-      }
-    }
-  } else if (joins_heads(op)) {
-    const std::size_t bytes = static_cast<std::size_t>(x->ne[0]) * sizeof(float);
-    for (std::int64_t i = 0; i < computed_rows(x->ne[2], context); ++i) {
-      for (std::int64_t head = 0; head < x->ne[1]; ++head) {
-        std::memcpy(at(to, op, head * x->ne[0], i, 0), at(from, x, 0, head, i), bytes);
-      }
-    }
+  std::int64_t counts[GGML_MAX_DIMS];
+  std::copy_n(op->src[0]->ne, GGML_MAX_DIMS, counts);
+  if (const int along = patch_dimension(op); along >= 0) counts[along] = computed_rows(counts[along], context);
+  if (op->type == GGML_TYPE_F16) {
+    copy_rows<kernels::F16>(op, counts, context.threads);
+  } else if (op->src[0]->nb[0] == sizeof(float)) {
+    copy_rows<float>(op, counts, context.threads);
   } else {
-    for (std::int64_t head = 0; head < x->ne[2]; ++head) {
-      for (std::int64_t i = 0; i < computed_rows(x->ne[1], context); ++i) {
-        ggml_fp32_to_fp16_row(reinterpret_cast<const float*>(at(from, x, 0, i, head)),
-                              reinterpret_cast<ggml_fp16_t*>(at(to, op, 0, i, head)), x->ne[0]);
-      }
-    }
+    transpose(op, counts, context.threads);
+  }
+}
+
+bool takes_concatenation(const ggml_tensor* op) {
+  const auto is_matrix = [](const ggml_tensor* t) {
+    return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float) && t->ne[2] == 1 && t->ne[3] == 1;
+  };
+  return op->op_params[0] == 0 && is_matrix(op->src[0]) && is_matrix(op->src[1]) && is_matrix(op);
+}
+
+void concatenate(const ggml_tensor* op, const KernelContext& context) {
+  const std::int64_t rows = computed_rows(op->ne[1], context);
+#pragma omp parallel for schedule(static) num_threads(context.threads)
+  for (std::int64_t row = 0; row < rows; ++row) {
+    auto* const out = const_cast<float*>(floats_at(op, row, 0, 0));
+    copy_row(floats_at(op->src[0], row, 0, 0), out, op->src[0]->ne[0]);
+    copy_row(floats_at(op->src[1], row, 0, 0), out + op->src[0]->ne[0], op->src[1]->ne[0]);
   }
 }
 

@@ -10,10 +10,13 @@ namespace escribano::engine {
 
 struct KernelContext;
 
-// Whether `op` is one of the copies around the attention of a vision tower that can be made of some patches only. Pure.
+// Whether the kernels can compute `op`, a copy (CONT, CPY) that gathers, transposes or rounds to half precision. Pure.
 bool kernels_take_copy(const ggml_tensor* op);
-// Computes what kernels_take_copy() took.
 void compute_copy(const ggml_tensor* op, const KernelContext& context);
+
+// The same for rows of two matrices put beside each other (CONCAT).
+bool takes_concatenation(const ggml_tensor* op);
+void concatenate(const ggml_tensor* op, const KernelContext& context);
 
 // How many of a tensor's rows are computed: all, or those of the patches that were chosen.
 std::int64_t computed_rows(std::int64_t rows, const KernelContext& context);

@@ -10,7 +10,6 @@
 #include <ggml.h>
 
 #include "engine/kernels/kernels.h"
-#include "engine/llama/copy_ops.h"
 #include "engine/llama/kernel_ops.h"
 
 // Entries of ggml's tables of functions that are missing here are optional there.
@@ -34,9 +33,7 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   }
 }
 
-bool takes(ggml_backend_dev_t, const ggml_tensor* op) {
-  return wanted_now && (kernels_take(op) || (patches_now != nullptr && kernels_take_copy(op)));
-}
+bool takes(ggml_backend_dev_t, const ggml_tensor* op) { return wanted_now && kernels_take(op); }
 const char* name(ggml_backend_dev_t) { return "kernels"; }
 const char* description(ggml_backend_dev_t) {
   return "what vision tower and prefill are made of, for AVX-512 with bf16";

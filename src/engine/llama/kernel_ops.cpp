@@ -9,6 +9,8 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/llama/copy_ops.h"
+#include "engine/llama/embed_ops.h"
+#include "engine/llama/written_attention.h"
 
 namespace escribano::engine {
 namespace {
@@ -132,9 +134,17 @@ int normalize(const ggml_cgraph* graph, int i, const KernelContext& context) {
   return last;
 }
 
-// Weight or bias of a normalisation by itself.
-void scale_or_shift(const ggml_tensor* op, const KernelContext& context) {
-  const auto* row = static_cast<const float*>(op->src[1]->data);
+// A row or a matrix added to one that no kernel made: those of the patch embedding.
+bool takes_addition(const ggml_tensor* op) {
+  return is_dense(op->src[0]) && is_dense(op->src[1]) && is_dense(op) && ggml_are_same_shape(op, op->src[0]) &&
+         (ggml_are_same_shape(op, op->src[1]) || is_bias(op->src[1], op)) && ggml_nrows(op) >= kFewestRows &&
+         is_small(ggml_nrows(op));
+}
+
+// Such an addition, or weight or bias of a normalisation by itself.
+void scale_or_add(const ggml_tensor* op, const KernelContext& context) {
+  const auto* other = static_cast<const float*>(op->src[1]->data);
+  const bool row = ggml_nrows(op->src[1]) == 1;
   kernels::finish(
       {
           .x = static_cast<const float*>(op->src[0]->data),
@@ -143,8 +153,10 @@ void scale_or_shift(const ggml_tensor* op, const KernelContext& context) {
           .columns = static_cast<int>(op->ne[0]),
           .x_stride = static_cast<std::size_t>(op->ne[0]),
           .out_stride = static_cast<std::size_t>(op->ne[0]),
-          .weight = op->op == GGML_OP_MUL ? row : nullptr,
-          .bias = op->op == GGML_OP_ADD ? row : nullptr,
+          .weight = op->op == GGML_OP_MUL ? other : nullptr,
+          .bias = op->op == GGML_OP_ADD && row ? other : nullptr,
+          .residual = row ? nullptr : other,
+          .residual_stride = static_cast<std::size_t>(op->ne[0]),
       },
       context.threads);
 }
@@ -442,39 +454,48 @@ bool attend(const ggml_tensor* op, KernelContext& context) {
   return true;
 }
 
-// Attention written out, from node i on: V^T softmax(K Q), with no one else looking at what lies between.
-bool is_attention(const ggml_cgraph* graph, int i) {
-  if (i + 2 >= ggml_graph_n_nodes(const_cast<ggml_cgraph*>(graph))) return false;
+// Attention that is written out, with the copies around it that need not be made: `i` are its scores, its values are taken
+// from `values`. Becomes the last node that it covers.
+bool attend(const ggml_cgraph* graph, int& i, const ggml_tensor* values, KernelContext& context) {
   const ggml_tensor* scores = graph->nodes[i];
   const ggml_tensor* weights = graph->nodes[i + 1];
   const ggml_tensor* out = graph->nodes[i + 2];
-  return scores->op == GGML_OP_MUL_MAT && scores->src[0]->type == GGML_TYPE_F32 && weights->op == GGML_OP_SOFT_MAX &&
-         weights->src[0] == scores && weights->src[1] == nullptr && out->op == GGML_OP_MUL_MAT &&
-         out->src[1] == weights && out->src[0]->type == GGML_TYPE_F32 && scores->src[1]->ne[0] % 16 == 0 &&
-         out->src[0]->ne[1] == scores->src[1]->ne[0] && ggml_node_has_n_uses(graph, i, 1) &&
-         ggml_node_has_n_uses(graph, i + 1, 1);
-}
-
-bool attend(const ggml_tensor* scores, const ggml_tensor* weights, const ggml_tensor* op, KernelContext& context) {
-  kernels::Attention work = attention(scores->src[1], scores->src[0], op->src[0], float_param(weights, 0));
-  work.v_transposed = true;
-  work.out = static_cast<float*>(op->data);
-  work.out_stride = row_stride(op);
-  work.out_step = matrix_stride(op);
+  kernels::Attention work = attention(scores->src[1], scores->src[0], values, float_param(weights, 0));
+  work.v_transposed = values->nb[0] == sizeof(float);
+  if (!work.v_transposed) work.v_stride = values->nb[0] / sizeof(float);
+  work.out = static_cast<float*>(out->data);
+  work.out_stride = row_stride(out);
+  work.out_step = matrix_stride(out);
   work.exact = context.precision == Precision::exact;
-  if (!attend_to_kept(scores->src[0], op->src[0], context, work)) return false;
+  if (!attend_to_kept(scores->src[0], values, context, work)) return false;
+  i += 2;
+  if (const int joined = joined_heads(graph, i); joined > i) {
+    work.out = static_cast<float*>(graph->nodes[joined]->data);
+    work.out_stride = static_cast<std::size_t>(out->ne[0] * out->ne[2]);
+    work.out_step = static_cast<std::size_t>(out->ne[0]);
+    i = joined;
+  }
   kernels::attend(work, context.scratch, context.threads);
   return true;
 }
 
 // Node i and what is done with it in one go; `i` becomes the last of these nodes.
 bool compute_product(const ggml_cgraph* graph, int& i, KernelContext& context) {
-  if (!is_attention(graph, i)) {
-    i = multiply(graph, i, context);
+  if (is_attention(graph, i)) return attend(graph, i, graph->nodes[i + 2]->src[0], context);
+  i = multiply(graph, i, context);
+  return true;
+}
+
+// A copy that may not be needed: attention reads values where they lie. But where they are kept, they are kept as copied.
+bool compute_copy_or_attention(const ggml_cgraph* graph, int& i, KernelContext& context) {
+  const int at = context.patches == nullptr ? attention_of_copy(graph, i) : -1;
+  const ggml_tensor* op = graph->nodes[i];
+  if (at < 0) {
+    compute_copy(op, context);
     return true;
   }
-  i += 2;
-  return attend(graph->nodes[i - 2], graph->nodes[i - 1], graph->nodes[i], context);
+  i = at;
+  return attend(graph, i, op->src[0], context);
 }
 
 }  // namespace
@@ -490,15 +511,22 @@ bool kernels_take(const ggml_tensor* op) {
     case GGML_OP_NORM:
     case GGML_OP_RMS_NORM: return takes_normalization(op);
     case GGML_OP_MUL: return takes_scaling(op);
-    case GGML_OP_ADD: return takes_shift(op) || takes_follower(op);
+    case GGML_OP_ADD: return takes_shift(op) || takes_follower(op) || takes_addition(op);
     case GGML_OP_UNARY: return takes_follower(op);
     case GGML_OP_GLU: return takes_swiglu(op);
     case GGML_OP_ROPE: return takes_rotation(op);
+    case GGML_OP_CONT:
+    case GGML_OP_CPY: return kernels_take_copy(op);
+    case GGML_OP_CONCAT: return takes_concatenation(op);
+    case GGML_OP_IM2COL: return takes_patches(op);
+    case GGML_OP_UPSCALE: return takes_interpolation(op);
     case GGML_OP_SOFT_MAX: return takes_softmax(op);
     case GGML_OP_FLASH_ATTN_EXT: return takes_attention(op);
     default: return false;
   }
 }
+
+void multiply_weights(const kernels::Products<F16>& work, KernelContext& context) { multiply(work, true, context); }
 
 bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
   for (int i = 0; i < graph->n_nodes; ++i) {
@@ -515,10 +543,10 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
         break;
       case GGML_OP_NORM:
       case GGML_OP_RMS_NORM: i = normalize(graph, i, context); break;
-      case GGML_OP_MUL: scale_or_shift(op, context); break;
+      case GGML_OP_MUL: scale_or_add(op, context); break;
       case GGML_OP_ADD:
-        if (takes_shift(op)) {
-          scale_or_shift(op, context);
+        if (takes_shift(op) || !takes_follower(op)) {
+          scale_or_add(op, context);
           break;
         }
         [[fallthrough]];
@@ -526,7 +554,12 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
       case GGML_OP_GLU: swiglu(op, context); break;
       case GGML_OP_ROPE: rotate(op, context); break;
       case GGML_OP_CONT:
+        if (!compute_copy_or_attention(graph, i, context)) return false;
+        break;
       case GGML_OP_CPY: compute_copy(op, context); break;
+      case GGML_OP_CONCAT: concatenate(op, context); break;
+      case GGML_OP_IM2COL: i = embed_patches(graph, i, context); break;
+      case GGML_OP_UPSCALE: i = interpolate(graph, i, context); break;
       case GGML_OP_SOFT_MAX: softmax(op, context); break;
       case GGML_OP_FLASH_ATTN_EXT:
         if (!attend(op, context)) return false;

@@ -23,7 +23,8 @@ struct RotaryAngles {
 struct KernelContext {
   kernels::Scratch scratch;
   RotaryAngles angles;
-  RotaryAngles chosen_angles;  // of the patches of `patches`, if that is compact
+  RotaryAngles chosen_angles;         // of the patches of `patches`, if that is compact
+  std::vector<float> summed_weights;  // of the patch embedding
   int threads = 1;
   Precision precision = Precision::exact;
   PatchWork* patches = nullptr;  // of the graph that is computed now; nullptr: all is computed and nothing kept
@@ -37,5 +38,8 @@ bool kernels_take(const ggml_tensor* op);
 // False if a node is none that the kernels
 // take, or is the attention of patches whose keys and values were not kept. Throws std::bad_alloc.
 bool kernels_compute(const ggml_cgraph* graph, KernelContext& context);
+
+// A product with weights of the model, in the precision of `context`.
+void multiply_weights(const kernels::Products<kernels::F16>& work, KernelContext& context);
 
 }  // namespace escribano::engine
