@@ -78,7 +78,7 @@ int max_image_tokens(const PixelRule& rule) {
 }
 
 // Raise when the same picture and projector are turned into other numbers than before.
-constexpr int kEmbeddingVersion = 1;
+constexpr int kEmbeddingVersion = 2;
 
 // Of all that an embedding depends on beside the pixels. Kernels differ by processor and option, and round differently.
 Result<std::string> embedding_identity(const engine::LlamaOptions& llama) {

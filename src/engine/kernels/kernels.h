@@ -129,6 +129,9 @@ struct Rotation {
 };
 void rotate(const Rotation& work, int threads);
 
+// out = x[0] * weights[0] + .. + x[3] * weights[3], of `count` floats each. By the calling thread.
+void blend(const float* const (&x)[4], const float (&weights)[4], float* out, std::size_t count);
+
 // In every row of `columns` floats: exp(scale * x - largest) / sum of these, for scale > 0. `out` may be `x`.
 void softmax(const float* x, float* out, std::size_t rows, int columns, float scale, int threads);
 

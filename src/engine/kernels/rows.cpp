@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 
@@ -72,14 +71,6 @@ void normalize(const Normalization& work, int threads) {
   }
 }
 
-void round_to_f16(const float* x, F16* out, std::size_t count) {
-  for (std::size_t i = 0; i < count; i += kLanes) {
-    const __mmask16 present = lanes(static_cast<int>(std::min<std::size_t>(count - i, kLanes)));
-    const __m256i halves = _mm512_cvtps_ph(_mm512_maskz_loadu_ps(present, x + i), _MM_FROUND_TO_NEAREST_INT);
-    _mm256_mask_storeu_epi16(out + i, present, halves);
-  }
-}
-
 void swiglu(const float* gate, const float* up, float* out, std::size_t count, int threads) {
   constexpr std::size_t kChunk = 4096;
 #pragma omp parallel for schedule(static) num_threads(threads)
@@ -101,6 +92,26 @@ void rotate(const Rotation& work, int threads) {
       rotate_head(work.x + token * work.x_stride + head * work.x_step, work.cosines + angles, work.sines + angles,
                   work.pairs, work.out + token * work.out_stride + head * work.out_step);
     }
+  }
+}
+
+void round_to_f16(const float* x, F16* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const __mmask16 present = lanes(static_cast<int>(count - i));
+    const __m256i halves =
+        _mm512_cvtps_ph(_mm512_maskz_loadu_ps(present, x + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    _mm256_mask_storeu_epi16(out + i, present, halves);
+  }
+}
+
+void blend(const float* const (&x)[4], const float (&weights)[4], float* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const __mmask16 present = lanes(static_cast<int>(count - i));
+    __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(present, x[0] + i), _mm512_set1_ps(weights[0]));
+    for (int k = 1; k < 4; ++k) {
+      y = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(present, x[k] + i), _mm512_set1_ps(weights[k]), y);
+    }
+    _mm512_mask_storeu_ps(out + i, present, y);
   }
 }
 

@@ -6,24 +6,15 @@
 #include <ggml.h>
 
 #include "engine/kernels/kernels.h"
+#include "engine/llama/graph_nodes.h"
 
 namespace escribano::engine {
 namespace {
 
 std::size_t stride(const ggml_tensor* t, int dimension) { return t->nb[dimension] / ggml_element_size(t); }
 
-// Elements of a row lie beside each other, and rows, matrices and so on a whole number of elements apart.
-bool has_dense_rows(const ggml_tensor* t) {
-  const std::size_t size = ggml_type_size(t->type);
-  return t->nb[0] == size && t->nb[1] % size == 0 && t->nb[2] % size == 0 && t->nb[3] % size == 0;
-}
-bool is_small(std::int64_t n) { return n < (std::int64_t{1} << 30); }
-
-float float_param(const ggml_tensor* op, std::size_t index) {
-  float value = 0;
-  std::memcpy(&value, reinterpret_cast<const char*>(op->op_params) + sizeof value * index, sizeof value);
-  return value;
-}
+// Of all sequences.
+bool has_dense_rows(const ggml_tensor* t) { return rows_are_contiguous(t) && t->nb[3] % ggml_type_size(t->type) == 0; }
 
 template <class T>
 T* plus(T* data, std::int64_t i, std::size_t step) {

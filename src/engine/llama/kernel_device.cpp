@@ -31,9 +31,7 @@ ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   }
 }
 
-bool takes(ggml_backend_dev_t, const ggml_tensor* op) {
-  return wanted_now && (kernels_take(op, use_now.few_rows) || (use_now.patches != nullptr && kernels_take_copy(op)));
-}
+bool takes(ggml_backend_dev_t, const ggml_tensor* op) { return wanted_now && kernels_take(op, use_now.few_rows); }
 const char* name(ggml_backend_dev_t) { return "kernels"; }
 const char* description(ggml_backend_dev_t) { return "what models are made of, for AVX-512 with bf16"; }
 void memory(ggml_backend_dev_t, std::size_t* free, std::size_t* total) { *free = *total = 0; }

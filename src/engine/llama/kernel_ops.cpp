@@ -1,7 +1,6 @@
 #include "engine/llama/kernel_ops.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -11,6 +10,11 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/llama/cache_ops.h"
+#include "engine/llama/copy_ops.h"
+#include "engine/llama/embed_ops.h"
+#include "engine/llama/graph_nodes.h"
+#include "engine/llama/rotary_ops.h"
+#include "engine/llama/written_attention.h"
 
 namespace escribano::engine {
 namespace {
@@ -18,24 +22,8 @@ namespace {
 using kernels::Bf16;
 using kernels::F16;
 
-// How many of a tensor's rows are computed: all, or those of the patches that were chosen.
-std::int64_t computed_rows(std::int64_t rows, const KernelContext& context) {
-  const PatchWork* work = context.use.patches;
-  if (work == nullptr || !work->compact) return rows;
-  const auto chosen = static_cast<std::int64_t>(work->rows.size());
-  if (rows == work->patches) return chosen;
-  return rows == work->tokens ? chosen * work->tokens / work->patches : rows;
-}
-
 // Below so many rows a product of weights spends its time in reading them, and packing does not pay.
 constexpr std::int64_t kFewestRows = 8;
-
-std::size_t row_stride(const ggml_tensor* t) { return t->nb[1] / ggml_element_size(t); }
-std::size_t matrix_stride(const ggml_tensor* t) { return t->nb[2] / ggml_element_size(t); }
-bool rows_are_contiguous(const ggml_tensor* t) {
-  return t->nb[0] == ggml_type_size(t->type) && t->nb[1] % t->nb[0] == 0 && t->nb[2] % t->nb[0] == 0;
-}
-bool is_small(std::int64_t n) { return n < (std::int64_t{1} << 30); }
 
 // ggml: dst[m][n] = sum over k of src1[m][k] * src0[n][k]; the innermost dimension is ne[0].
 bool takes_product(const ggml_tensor* op) {
@@ -82,13 +70,6 @@ bool follows(const ggml_tensor* x, const ggml_tensor* op, kernels::Finish& work)
   work.residual = static_cast<const float*>(other->data);
   work.residual_stride = row_stride(other);
   return true;
-}
-
-float float_param(const ggml_tensor* op, int index) {
-  float value = 0;
-  std::memcpy(&value, reinterpret_cast<const char*>(op->op_params) + sizeof value * static_cast<std::size_t>(index),
-              sizeof value);
-  return value;
 }
 
 bool is_dense(const ggml_tensor* t) { return t->type == GGML_TYPE_F32 && ggml_is_contiguous(t) && is_small(t->ne[0]); }
@@ -142,9 +123,16 @@ int normalize(const ggml_cgraph* graph, int i, const KernelContext& context) {
   return last;
 }
 
-// Weight or bias of a normalisation by itself.
-void scale_or_shift(const ggml_tensor* op, const KernelContext& context) {
-  const auto* row = static_cast<const float*>(op->src[1]->data);
+// A row or a matrix added to one that no kernel made: those of the patch embedding.
+bool takes_addition(const ggml_tensor* op) {
+  return is_dense(op->src[0]) && is_dense(op->src[1]) && is_dense(op) && ggml_are_same_shape(op, op->src[0]) &&
+         (ggml_are_same_shape(op, op->src[1]) || is_bias(op->src[1], op)) && is_small(ggml_nrows(op));
+}
+
+// Such an addition, or weight or bias of a normalisation by itself.
+void scale_or_add(const ggml_tensor* op, const KernelContext& context) {
+  const auto* other = static_cast<const float*>(op->src[1]->data);
+  const bool row = ggml_nrows(op->src[1]) == 1;
   kernels::finish(
       {
           .x = static_cast<const float*>(op->src[0]->data),
@@ -153,8 +141,10 @@ void scale_or_shift(const ggml_tensor* op, const KernelContext& context) {
           .columns = static_cast<int>(op->ne[0]),
           .x_stride = static_cast<std::size_t>(op->ne[0]),
           .out_stride = static_cast<std::size_t>(op->ne[0]),
-          .weight = op->op == GGML_OP_MUL ? row : nullptr,
-          .bias = op->op == GGML_OP_ADD ? row : nullptr,
+          .weight = op->op == GGML_OP_MUL ? other : nullptr,
+          .bias = op->op == GGML_OP_ADD && row ? other : nullptr,
+          .residual = row ? nullptr : other,
+          .residual_stride = static_cast<std::size_t>(op->ne[0]),
       },
       context.threads_for(ggml_nelements(op)));
 }
@@ -170,119 +160,6 @@ void swiglu(const ggml_tensor* op, const KernelContext& context) {
   kernels::swiglu(static_cast<const float*>(op->src[0]->data), static_cast<const float*>(op->src[1]->data),
                   static_cast<float*>(op->data), static_cast<std::size_t>(op->ne[0] * rows),
                   context.threads_for(ggml_nelements(op)));
-}
-
-// Of ggml's parameters of rotary positions.
-struct Rotary {
-  explicit Rotary(const ggml_tensor* op)
-      : base(float_param(op, 5)), scale(float_param(op, 6)), ext(float_param(op, 7)) {
-    dimensions = op->op_params[1];
-    mode = op->op_params[2];
-    magnitude = float_param(op, 8);
-    std::memcpy(sections, op->op_params + 11, sizeof sections);
-    offset = op->op_params[15];
-  }
-  int dimensions;
-  int mode;
-  float base, scale, ext, magnitude = 1;
-  int sections[4] = {};
-  int offset;
-};
-
-// Input: [width, heads, tokens]; positions: four for each token, those of one kind beside each other. Heads that are
-// turned as a whole, without YaRN: what Qwen3-VL does in both of its halves.
-bool takes_rotation(const ggml_tensor* op) {
-  const ggml_tensor* x = op->src[0];
-  const Rotary r(op);
-  const bool vision = r.mode == GGML_ROPE_TYPE_VISION;
-  const int turned = vision ? 2 * r.dimensions : r.dimensions;
-  return (vision || r.mode == GGML_ROPE_TYPE_IMROPE) && turned == x->ne[0] && r.offset == 0 && r.ext == 0 &&
-         op->src[2] == nullptr && x->type == GGML_TYPE_F32 && rows_are_contiguous(x) && rows_are_contiguous(op) &&
-         x->ne[3] == 1 && is_small(x->ne[2]) && ggml_is_contiguous(op->src[1]) && op->src[1]->ne[0] == 4 * x->ne[2] &&
-         r.sections[0] > 0 && r.sections[1] > 0;
-}
-
-// Which of the four positions of a token turns pair i, and how often the angle was scaled down by then. As in ggml: the
-// interleaved kind deals pairs out to time, height and width in turn, the kind of vision towers gives each a stretch of
-// its own, in which it begins anew.
-struct PairRule {
-  int position;
-  int power;
-};
-PairRule pair_rule(const Rotary& r, int i) {
-  const int* s = r.sections;
-  const int sector = i % (s[0] + s[1] + s[2] + s[3]);
-  if (r.mode == GGML_ROPE_TYPE_IMROPE) {
-    const int kind = sector % 3;
-    return {sector < 3 * s[kind] ? kind : 3, i};
-  }
-  int position = 0;
-  int begin = 0;
-  while (position < 3 && sector >= begin + s[position]) begin += s[position++];
-  return {position, sector - begin};
-}
-
-const RotaryAngles& rotary_angles(const ggml_tensor* op, RotaryAngles& angles) {
-  const ggml_tensor* positions = op->src[1];
-  const auto* const of_tokens = static_cast<const std::int32_t*>(positions->data);
-  std::vector<std::int32_t> key(op->op_params, op->op_params + GGML_MAX_OP_PARAMS / sizeof(std::int32_t));
-  key.insert(key.end(), of_tokens, of_tokens + positions->ne[0]);
-  if (key == angles.key) return angles;
-  const Rotary r(op);
-  const auto pairs = static_cast<int>(op->ne[0] / 2);
-  const auto tokens = static_cast<std::size_t>(op->ne[2]);
-  const float step = std::pow(r.base, -2.0F / static_cast<float>(r.dimensions));
-  angles.key.clear();  // should memory run out
-  angles.cosines.resize(tokens * static_cast<std::size_t>(pairs));
-  angles.sines.resize(angles.cosines.size());
-  for (int i = 0; i < pairs; ++i) {
-    const PairRule rule = pair_rule(r, i);
-    for (std::size_t t = 0; t < tokens; ++t) {
-      auto angle = static_cast<float>(of_tokens[tokens * static_cast<std::size_t>(rule.position) + t]);
-      for (int k = 0; k < rule.power; ++k) angle *= step;  // rounded as often as in ggml
-      const std::size_t at = t * static_cast<std::size_t>(pairs) + static_cast<std::size_t>(i);
-      angles.cosines[at] = std::cos(angle * r.scale) * r.magnitude;
-      angles.sines[at] = std::sin(angle * r.scale) * r.magnitude;
-    }
-  }
-  angles.key = std::move(key);
-  return angles;
-}
-
-// The rows of `all` that belong to the patches that were chosen, `pairs` angles each.
-const RotaryAngles& chosen_angles(const RotaryAngles& all, std::size_t pairs, KernelContext& context) {
-  if (context.use.patches == nullptr || !context.use.patches->compact) return all;
-  RotaryAngles& chosen = context.chosen_angles;
-  chosen.cosines.clear();
-  chosen.sines.clear();
-  for (const std::int32_t row : context.use.patches->rows) {
-    const auto at = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(row) * pairs);
-    const auto end = at + static_cast<std::ptrdiff_t>(pairs);
-    chosen.cosines.insert(chosen.cosines.end(), all.cosines.begin() + at, all.cosines.begin() + end);
-    chosen.sines.insert(chosen.sines.end(), all.sines.begin() + at, all.sines.begin() + end);
-  }
-  return chosen;
-}
-
-void rotate(const ggml_tensor* op, KernelContext& context) {
-  const ggml_tensor* x = op->src[0];
-  const RotaryAngles& angles =
-      chosen_angles(rotary_angles(op, context.angles), static_cast<std::size_t>(x->ne[0] / 2), context);
-  kernels::rotate(
-      {
-          .x = static_cast<const float*>(x->data),
-          .out = static_cast<float*>(op->data),
-          .cosines = angles.cosines.data(),
-          .sines = angles.sines.data(),
-          .tokens = static_cast<int>(computed_rows(x->ne[2], context)),
-          .heads = static_cast<int>(x->ne[1]),
-          .pairs = static_cast<int>(x->ne[0] / 2),
-          .x_stride = matrix_stride(x),
-          .out_stride = matrix_stride(op),
-          .x_step = row_stride(x),
-          .out_step = row_stride(op),
-      },
-      context.threads_for(ggml_nelements(op)));
 }
 
 // Whether `op` may follow a product that the device takes; it can be computed by itself, too.
@@ -437,108 +314,6 @@ kernels::Attention attention(const ggml_tensor* q, const ggml_tensor* k, const g
   };
 }
 
-// Takes over what was computed of keys or values, whose patches lie along dimension `along` (0 or 1) of `t`.
-void keep(const ggml_tensor* t, int along, const PatchWork& work, std::vector<std::byte>& kept) {
-  const auto* const from = static_cast<const std::byte*>(t->data);
-  if (!work.compact) {
-    kept.assign(from, from + ggml_nbytes(t));
-    return;
-  }
-  const std::size_t size = ggml_element_size(t);
-  const std::size_t across = along == 1 ? t->nb[0] : t->nb[1];
-  const std::int64_t width = t->ne[1 - along];
-  for (std::int64_t head = 0; head < t->ne[2]; ++head) {
-    const std::size_t begin = static_cast<std::size_t>(head) * t->nb[2];
-    for (std::size_t i = 0; i < work.rows.size(); ++i) {
-      const std::byte* x = from + begin + i * t->nb[along];
-      std::byte* to = kept.data() + begin + static_cast<std::size_t>(work.rows[i]) * t->nb[along];
-      for (std::int64_t d = 0; d < width; ++d, x += across, to += across) std::memcpy(to, x, size);
-    }
-  }
-}
-
-bool begins_with(const char* name, const char* begin) { return std::strncmp(name, begin, std::strlen(begin)) == 0; }
-
-// Before and after attention that is written out: values are transposed, and heads are put beside each other again. Before
-// flash attention keys and values are rounded to half precision.
-bool transposes_values(const ggml_tensor* op) {
-  const ggml_tensor* x = op->src[0];
-  return op->op == GGML_OP_CONT && begins_with(op->name, "Vcur-") && x->nb[1] == sizeof(float) &&
-         ggml_are_same_shape(op, x);
-}
-bool joins_heads(const ggml_tensor* op) {
-  const ggml_tensor* x = op->src[0];
-  return op->op == GGML_OP_CONT && begins_with(op->name, "kqv_out-") && x->nb[0] == sizeof(float) &&
-         op->ne[0] == x->ne[0] * x->ne[1] && op->ne[1] == x->ne[2] && op->ne[2] == 1;
-}
-bool halves(const ggml_tensor* op) {
-  const ggml_tensor* x = op->src[0];
-  return op->op == GGML_OP_CPY && op->type == GGML_TYPE_F16 && x->nb[0] == sizeof(float) &&
-         (begins_with(op->name, "Kcur") || begins_with(op->name, "Vcur")) && ggml_are_same_shape(op, x);
-}
-
-// Rows of op->ne[0] floats, or columns where values are transposed, of the patches that are computed.
-void copy(const ggml_tensor* op, const KernelContext& context) {
-  const ggml_tensor* x = op->src[0];
-  const auto* const from = static_cast<const char*>(x->data);
-  auto* const to = static_cast<char*>(op->data);
-  const auto at = [](auto* data, const ggml_tensor* t, std::int64_t i, std::int64_t j, std::int64_t k) {
-    return data + static_cast<std::size_t>(i) * t->nb[0] + static_cast<std::size_t>(j) * t->nb[1] +
-           static_cast<std::size_t>(k) * t->nb[2];
-  };
-  if (transposes_values(op)) {
-    constexpr std::int64_t kBlock = 16;  // of patches: a cache line of the output
-    const std::int64_t patches = computed_rows(x->ne[0], context);
-    for (std::int64_t head = 0; head < x->ne[2]; ++head) {
-      for (std::int64_t block = 0; block < patches; block += kBlock) {
-        for (std::int64_t d = 0; d < x->ne[1]; ++d) {
-          for (std::int64_t i = block; i < std::min(block + kBlock, patches); ++i) {
-            std::memcpy(at(to, op, i, d, head), at(from, x, i, d, head), sizeof(float));
-          }
-        }
-      }
-    }
-  } else if (joins_heads(op)) {
-    const std::size_t bytes = static_cast<std::size_t>(x->ne[0]) * sizeof(float);
-    for (std::int64_t i = 0; i < computed_rows(x->ne[2], context); ++i) {
-      for (std::int64_t head = 0; head < x->ne[1]; ++head) {
-        std::memcpy(at(to, op, head * x->ne[0], i, 0), at(from, x, 0, head, i), bytes);
-      }
-    }
-  } else {
-    for (std::int64_t head = 0; head < x->ne[2]; ++head) {
-      for (std::int64_t i = 0; i < computed_rows(x->ne[1], context); ++i) {
-        ggml_fp32_to_fp16_row(reinterpret_cast<const float*>(at(from, x, 0, i, head)),
-                              reinterpret_cast<ggml_fp16_t*>(at(to, op, 0, i, head)), x->ne[0]);
-      }
-    }
-  }
-}
-
-// Keeps keys and values of a layer of the vision tower. Where only some patches are computed, these are the queries, and
-// the keys and values of the others are those that were kept before. False if none were.
-bool attend_to_kept(const ggml_tensor* k, const ggml_tensor* v, const KernelContext& context,
-                    kernels::Attention& attention) {
-  PatchWork* work = context.use.patches;
-  if (work == nullptr || work->patches == 0)
-    return true;  // patches of another kind of tower were not seen being embedded
-  const std::size_t layer = work->attended++;
-  if (k->ne[1] != work->patches || attention.queries != work->patches) return false;
-  if (work->layers->size() <= layer) {
-    if (work->compact) return false;
-    work->layers->resize(layer + 1);
-  }
-  KeptLayer& kept = (*work->layers)[layer];
-  if (work->compact && (kept.keys.size() != ggml_nbytes(k) || kept.values.size() != ggml_nbytes(v))) return false;
-  keep(k, 1, *work, kept.keys);
-  keep(v, attention.v_transposed ? 0 : 1, *work, kept.values);
-  if (!work->compact) return true;
-  attention.queries = static_cast<int>(work->rows.size());
-  attention.k = kept.keys.data();
-  attention.v = kept.values.data();
-  return true;
-}
-
 // Flash attention, as llama.cpp asks for it: in a language model (with a mask) exact unless fewer bits were asked for, in a
 // vision tower, where it is much of the work, in bf16.
 bool attend(const ggml_tensor* op, KernelContext& context) {
@@ -556,39 +331,48 @@ bool attend(const ggml_tensor* op, KernelContext& context) {
   return true;
 }
 
-// Attention written out, from node i on: V^T softmax(K Q), with no one else looking at what lies between.
-bool is_attention(const ggml_cgraph* graph, int i) {
-  if (i + 2 >= ggml_graph_n_nodes(const_cast<ggml_cgraph*>(graph))) return false;
+// Attention that is written out, with the copies around it that need not be made: `i` are its scores, its values are taken
+// from `values`. Becomes the last node that it covers.
+bool attend(const ggml_cgraph* graph, int& i, const ggml_tensor* values, KernelContext& context) {
   const ggml_tensor* scores = graph->nodes[i];
   const ggml_tensor* weights = graph->nodes[i + 1];
   const ggml_tensor* out = graph->nodes[i + 2];
-  return scores->op == GGML_OP_MUL_MAT && scores->src[0]->type == GGML_TYPE_F32 && weights->op == GGML_OP_SOFT_MAX &&
-         weights->src[0] == scores && weights->src[1] == nullptr && out->op == GGML_OP_MUL_MAT &&
-         out->src[1] == weights && out->src[0]->type == GGML_TYPE_F32 && scores->src[1]->ne[0] % 16 == 0 &&
-         out->src[0]->ne[1] == scores->src[1]->ne[0] && ggml_node_has_n_uses(graph, i, 1) &&
-         ggml_node_has_n_uses(graph, i + 1, 1);
-}
-
-bool attend(const ggml_tensor* scores, const ggml_tensor* weights, const ggml_tensor* op, KernelContext& context) {
-  kernels::Attention work = attention(scores->src[1], scores->src[0], op->src[0], float_param(weights, 0));
-  work.v_transposed = true;
-  work.out = static_cast<float*>(op->data);
-  work.out_stride = row_stride(op);
-  work.out_step = matrix_stride(op);
+  kernels::Attention work = attention(scores->src[1], scores->src[0], values, float_param(weights, 0));
+  work.v_transposed = values->nb[0] == sizeof(float);
+  if (!work.v_transposed) work.v_stride = values->nb[0] / sizeof(float);
+  work.out = static_cast<float*>(out->data);
+  work.out_stride = row_stride(out);
+  work.out_step = matrix_stride(out);
   work.exact = context.use.precision == Precision::exact;
-  if (!attend_to_kept(scores->src[0], op->src[0], context, work)) return false;
+  if (!attend_to_kept(scores->src[0], values, context, work)) return false;
+  i += 2;
+  if (const int joined = joined_heads(graph, i); joined > i) {
+    work.out = static_cast<float*>(graph->nodes[joined]->data);
+    work.out_stride = static_cast<std::size_t>(out->ne[0] * out->ne[2]);
+    work.out_step = static_cast<std::size_t>(out->ne[0]);
+    i = joined;
+  }
   kernels::attend(work, context.scratch, context.threads);
   return true;
 }
 
 // Node i and what is done with it in one go; `i` becomes the last of these nodes.
 bool compute_product(const ggml_cgraph* graph, int& i, KernelContext& context) {
-  if (!is_attention(graph, i)) {
-    i = multiply(graph, i, context);
+  if (is_attention(graph, i)) return attend(graph, i, graph->nodes[i + 2]->src[0], context);
+  i = multiply(graph, i, context);
+  return true;
+}
+
+// A copy that may not be needed: attention reads values where they lie. But where they are kept, they are kept as copied.
+bool compute_copy_or_attention(const ggml_cgraph* graph, int& i, KernelContext& context) {
+  const int at = context.use.patches == nullptr ? attention_of_copy(graph, i) : -1;
+  const ggml_tensor* op = graph->nodes[i];
+  if (at < 0) {
+    compute_copy(op, context);
     return true;
   }
-  i += 2;
-  return attend(graph->nodes[i - 2], graph->nodes[i - 1], graph->nodes[i], context);
+  i = at;
+  return attend(graph, i, op->src[0], context);
 }
 
 // How many rows there are to compute; unlimited where that is not what the work of `op` depends on.
@@ -611,13 +395,6 @@ std::int64_t rows_of(const ggml_tensor* op) {
 
 }  // namespace
 
-bool kernels_take_copy(const ggml_tensor* op) {
-  if (op->op != GGML_OP_CONT && op->op != GGML_OP_CPY) return false;
-  return op->src[0]->type == GGML_TYPE_F32 && op->ne[3] == 1 && ggml_is_contiguous(op) &&
-         (op->type == GGML_TYPE_F16 ? halves(op)
-                                    : op->type == GGML_TYPE_F32 && (transposes_values(op) || joins_heads(op)));
-}
-
 bool kernels_take(const ggml_tensor* op, bool few_rows) {
   if (few_rows) {
     if (op->op == GGML_OP_MUL_MAT && op->src[1]->ne[2] != 1) return false;
@@ -635,10 +412,15 @@ bool kernels_take(const ggml_tensor* op, bool few_rows) {
     case GGML_OP_NORM:
     case GGML_OP_RMS_NORM: return takes_normalization(op);
     case GGML_OP_MUL: return takes_scaling(op);
-    case GGML_OP_ADD: return takes_shift(op) || takes_follower(op);
+    case GGML_OP_ADD: return takes_shift(op) || takes_follower(op) || takes_addition(op);
     case GGML_OP_UNARY: return takes_follower(op);
     case GGML_OP_GLU: return takes_swiglu(op);
     case GGML_OP_ROPE: return takes_rotation(op);
+    case GGML_OP_CONT:
+    case GGML_OP_CPY: return kernels_take_copy(op);
+    case GGML_OP_CONCAT: return takes_concatenation(op);
+    case GGML_OP_IM2COL: return takes_patches(op);
+    case GGML_OP_UPSCALE: return takes_interpolation(op);
     case GGML_OP_SOFT_MAX: return takes_softmax(op);
     case GGML_OP_FLASH_ATTN_EXT: return takes_attention(op);
     case GGML_OP_SET_ROWS: return cache_takes_stored_rows(op);
@@ -646,6 +428,8 @@ bool kernels_take(const ggml_tensor* op, bool few_rows) {
     default: return false;
   }
 }
+
+void multiply_weights(const kernels::Products<F16>& work, KernelContext& context) { multiply(work, true, context); }
 
 bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
   for (int i = 0; i < graph->n_nodes; ++i) {
@@ -662,10 +446,10 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
         break;
       case GGML_OP_NORM:
       case GGML_OP_RMS_NORM: i = normalize(graph, i, context); break;
-      case GGML_OP_MUL: scale_or_shift(op, context); break;
+      case GGML_OP_MUL: scale_or_add(op, context); break;
       case GGML_OP_ADD:
-        if (takes_shift(op)) {
-          scale_or_shift(op, context);
+        if (takes_shift(op) || !takes_follower(op)) {
+          scale_or_add(op, context);
           break;
         }
         [[fallthrough]];
@@ -673,7 +457,12 @@ bool kernels_compute(const ggml_cgraph* graph, KernelContext& context) {
       case GGML_OP_GLU: swiglu(op, context); break;
       case GGML_OP_ROPE: rotate(op, context); break;
       case GGML_OP_CONT:
-      case GGML_OP_CPY: copy(op, context); break;
+        if (!compute_copy_or_attention(graph, i, context)) return false;
+        break;
+      case GGML_OP_CPY: compute_copy(op, context); break;
+      case GGML_OP_CONCAT: concatenate(op, context); break;
+      case GGML_OP_IM2COL: i = embed_patches(graph, i, context); break;
+      case GGML_OP_UPSCALE: i = interpolate(graph, i, context); break;
       case GGML_OP_SOFT_MAX: softmax(op, context); break;
       case GGML_OP_FLASH_ATTN_EXT:
         if (context.use.few_rows) {

@@ -23,7 +23,8 @@ struct RotaryAngles {
 struct KernelContext {
   kernels::Scratch scratch;
   RotaryAngles angles;
-  RotaryAngles chosen_angles;  // of the patches of `patches`, if that is compact
+  RotaryAngles chosen_angles;         // of the patches of `patches`, if that is compact
+  std::vector<float> summed_weights;  // of the patch embedding
   int threads = 1;
   KernelUse use;  // of the graph that is computed now
 
@@ -36,13 +37,14 @@ struct KernelContext {
 
 // Whether engine/kernels can compute `op` as it is: its type, shape, strides and parameters. Pure.
 bool kernels_take(const ggml_tensor* op, bool few_rows);
-// Whether `op` is one of the copies around the attention of a vision tower that can be made of some patches only. Pure.
-bool kernels_take_copy(const ggml_tensor* op);
 
 // Computes the nodes of a graph in order, several in one go where one is made for the next: a product with its bias, GELU
 // and residual, a normalisation with its weight and bias, attention that is written out as product, softmax and product.
 // False if a node is none that the kernels
 // take, or is the attention of patches whose keys and values were not kept. Throws std::bad_alloc.
 bool kernels_compute(const ggml_cgraph* graph, KernelContext& context);
+
+// A product with weights of the model, in the precision of `context`.
+void multiply_weights(const kernels::Products<kernels::F16>& work, KernelContext& context);
 
 }  // namespace escribano::engine
