@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -27,9 +29,9 @@ namespace {
 constexpr int kDefaultMaxImageTokens = 4096;
 // Sequences that decode together in interleaved prompts: each of them holds a whole batch.
 constexpr int kInterleavedSlots = 4;
-// A daemon's slot has room for a frame like this (1280x720 has 880) and an instruction of that length; whatever needs
-// more gets it when it comes, up to kMaxContextTokens, which bounds the memory of a daemon.
+// A slot has room for a frame like this (1280x720 has 880, 1440x900 has 1260); whatever needs more gets it when it comes.
 constexpr int kOrdinaryImageTokens = 1280;
+// A daemon's slot has room for an instruction of that length, and grows up to kMaxContextTokens, which bounds its memory.
 constexpr int kInstructionTokens = 512;
 constexpr int kTextContextTokens = 8192;
 constexpr int kMaxContextTokens = 32'768;
@@ -121,6 +123,7 @@ struct EnginePlan {
   engine::LlamaOptions llama;
   engine::EngineOptions options;
   std::optional<std::uint64_t> frames;  // no more than these come
+  int promised_tokens = 0;              // of context that one sequence must be able to have
 };
 
 engine::MemoryUse use_of(const EnginePlan& plan) {
@@ -133,7 +136,7 @@ engine::MemoryUse use_of(const EnginePlan& plan) {
   return use;
 }
 
-// Cuts the slots down to what there is memory for.
+// Cuts the slots down to what there is memory for as the context is made, and then bounds what it may grow to.
 Status fit(const ChosenModel& model, int limit_mb, const std::function<void(const std::string&)>& say,
            EnginePlan& plan) {
   const std::optional<std::uint64_t> available = engine_memory(limit_mb);
@@ -141,10 +144,11 @@ Status fit(const ChosenModel& model, int limit_mb, const std::function<void(cons
   const engine::ModelSizes sizes = sizes_of(model.info);
   engine::MemoryUse use = use_of(plan);
   const engine::MemoryNeed wanted = engine::memory_need(sizes, use);
+  engine::MemoryUse one = use;
+  one.shape = {.slots = 1, .context_tokens = plan.promised_tokens};
+  const engine::MemoryNeed least = engine::memory_need(sizes, one);
   const std::optional<int> slots = engine::slots_that_fit(sizes, use, *available);
-  if (!slots) {
-    use.shape.slots = 1;
-    const engine::MemoryNeed least = engine::memory_need(sizes, use);
+  if (!slots || least.total_bytes() > *available) {
     return fail(
         Errc::out_of_memory,
         "{} needs {} of memory ({}) for one frame at a time, and {} can be had{}; choose a quantised or smaller "
@@ -204,11 +208,42 @@ EnginePlan daemon_plan(const ModelInfo& info, const DaemonSetup& setup) {
   const int limit =
       std::min(static_cast<int>(info.n_ctx_train > 0 ? info.n_ctx_train : kMaxContextTokens), kMaxContextTokens);
   llama.context_tokens = std::min(rounded_up(context, 256), limit);
+  plan.promised_tokens = llama.context_tokens;
   options.slots = llama.slots;
   options.context_tokens = llama.context_tokens;
   options.max_context_tokens = limit;
   options.max_total_tokens = std::max(llama.slots * llama.context_tokens, limit);
   return plan;
+}
+
+// Of one slot, for one request whose pictures nobody has seen yet.
+struct ContextRange {
+  int ordinary = 0;  // for frames of ordinary size and an instruction in prose
+  int largest = 0;   // for the largest frames that the model takes
+};
+
+ContextRange context_range(const EngineSetup& setup, int frames_a_prompt, int image_tokens, int n_ctx_train) {
+  // Twice the budget: a truncated answer is given that much room once. The rest of the turn is a few marks.
+  const int beside = 2 * setup.max_tokens + 64;
+  const int label_tokens = setup.strategy == engine::Strategy::parallel ? 0 : 24;
+  const auto tokens = [&](int image, int bytes_a_token) {
+    const int prompt = frames_a_prompt * (image + label_tokens) + setup.prompt_bytes / bytes_a_token + beside;
+    return std::min(rounded_up(prompt, 256), n_ctx_train);
+  };
+  // A token has four bytes and more in prose, and two on average even in dense code.
+  return {.ordinary = tokens(std::min(image_tokens, kOrdinaryImageTokens), 4), .largest = tokens(image_tokens, 2)};
+}
+
+void set_context(const ContextRange& range, EnginePlan& plan) {
+  plan.llama.context_tokens = range.ordinary;
+  plan.promised_tokens = range.largest;
+  plan.options.slots = plan.llama.slots;
+  plan.options.context_tokens = range.ordinary;
+  plan.options.max_context_tokens = range.largest;
+  plan.options.keep_larger_context = true;
+  if (range.ordinary == range.largest) return;  // nothing to grow to: the shape is fixed
+  const std::int64_t total = std::int64_t{plan.llama.slots} * range.largest;
+  plan.options.max_total_tokens = static_cast<int>(std::min<std::int64_t>(total, std::numeric_limits<int>::max()));
 }
 
 Result<std::unique_ptr<engine::Engine>> load(EnginePlan& plan, const ReuseSetup& reuse) {
@@ -329,29 +364,19 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, c
   if (setup.patches) llama.patches.emplace();
   llama.max_image_tokens = image_tokens;
   plan.frames = static_cast<std::uint64_t>(setup.frames);
-  // A token has at least one byte, and two on average even in dense code; the rest of the turn is a few marks.
-  const int prompt_tokens = setup.prompt_bytes / 2 + 64;
-  // Twice the budget: a truncated answer is given that much room once.
-  const int answer_tokens = 2 * setup.max_tokens;
-  int context = 0;
+  int frames_a_prompt = 1;
   if (setup.strategy == engine::Strategy::parallel) {
     llama.slots = std::min(setup.batch_size, setup.frames);
-    context = image_tokens + prompt_tokens + answer_tokens;
   } else {
-    const int frames_a_prompt = std::min({setup.batch_size, options.max_frames_per_prompt, setup.frames});
+    frames_a_prompt = std::min({setup.batch_size, options.max_frames_per_prompt, setup.frames});
     const int prompts = (setup.frames + frames_a_prompt - 1) / frames_a_prompt;
     llama.slots = std::min(prompts, kInterleavedSlots);
-    context = frames_a_prompt * (image_tokens + 24) + prompt_tokens + answer_tokens;
     if (frames_a_prompt < std::min(setup.batch_size, setup.frames)) {
       fmt::print(stderr, "escribano: {} takes up to {} frames a prompt; batches of {} are split\n", model.files.name,
                  frames_a_prompt, setup.batch_size);
     }
   }
-  llama.context_tokens = std::min(rounded_up(context, 256), static_cast<int>(info.n_ctx_train));
-  options.slots = llama.slots;
-  options.context_tokens = llama.context_tokens;
-  options.max_context_tokens = static_cast<int>(info.n_ctx_train);
-  options.max_total_tokens = 0;  // the context was measured for this one request and stays as it is
+  set_context(context_range(setup, frames_a_prompt, image_tokens, static_cast<int>(info.n_ctx_train)), plan);
   keep(setup.reuse, options);
   ESCRIBANO_CHECK(fit(model, setup.memory_limit_mb, tell, plan));
   return load(plan, setup.reuse);

@@ -79,10 +79,12 @@ struct EngineSetup {
   ReuseSetup reuse;
 };
 
-// Loads the model with slots and a context that fit such a request, and no other. Blocks.
+// Loads the model with slots for such a request and a context for frames of ordinary size, which grows with larger ones up
+// to what the largest image that the model takes needs. Blocks.
 //
 // Both loaders look at the memory first (engine_memory()): with too little for all slots they take fewer, which changes no
-// text, and say so in a line; with too little for one they fail with out_of_memory and the numbers.
+// text, and say so in a line; with too little for one they fail with out_of_memory and the numbers. Here that is one with the
+// largest image; where there is no memory for it in all slots, it is described in fewer.
 Result<std::unique_ptr<engine::Engine>> start_engine(const ChosenModel& model, const EngineSetup& setup);
 
 struct DaemonSetup {

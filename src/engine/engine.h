@@ -168,6 +168,7 @@ struct EngineOptions {
   int context_tokens = 0;      // of one of them, prompt and answer; 0 is what the backend was loaded with
   int max_context_tokens = 0;  // of one: what the model was trained on, and what memory allows
   int max_total_tokens = 0;    // slots times context tokens. A single slot takes the memory of two (plan/planner.h)
+  bool keep_larger_context = false;  // it goes back only where that gives back slots, too: for frames of any size
 };
 
 // Totals since the start, for status lines and benchmarks.

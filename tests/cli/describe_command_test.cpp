@@ -140,6 +140,21 @@ TEST_F(DescribeCommand, TakesFewerFramesAtOnceWhereTheMemoryIsLittle) {
   }
 }
 
+// The context is made for prose. This has a digit, which is a token, for every third byte.
+TEST_F(DescribeCommand, AnInstructionOfMoreTokensThanItsLengthSuggestsIsGivenRoom) {
+  std::string text(700, '7');
+  while (text.size() < 2000) text += " Read the page.";
+  const CommandResult result = describe({frames()[0], frames()[1], "--model", "demo", "--in-process", "--json",
+                                         "--max-tokens", "20", "--prompt-file", write("prompt.txt", text)});
+  EXPECT_NE(result.exit_code, 1) << result.err;
+  const std::vector<Json> results = lines(result.out);
+  ASSERT_EQ(results.size(), 2u);
+  for (const Json& frame : results) {
+    EXPECT_FALSE(frame.contains("error")) << frame.dump();
+    EXPECT_GT(frame.at("stats").at("prompt_tokens").get<int>(), 1024) << "or the context need not grow";
+  }
+}
+
 TEST_F(DescribeCommand, RefusesWithNumbersWhatDoesNotFit) {
   CommandOptions options;
   options.environment["ESCRIBANO_MEMORY_LIMIT_MB"] = "50";

@@ -105,6 +105,39 @@ TEST(BatchInvariance, TextsAreTheSameBeforeAndAfterTheContextWasCutAnew) {
   EXPECT_EQ(generate(*engine, request).text, beside_frames.text);
 }
 
+// The frames as they are, and each behind it at half of its size.
+TEST(BatchInvariance, TextsAreTheSameInAContextThatGrewForThem) {
+  DescribeRequest request;
+  request.max_tokens = 100;
+  for (int i = 0; i < 4; ++i) {
+    const auto whole =
+        std::make_shared<const Image>(load_image(frames_32()[static_cast<std::size_t>(7 * i)], {}).value());
+    const Size half = {.width_px = whole->width_px / 2, .height_px = whole->height_px / 2};
+    request.frames.insert(request.frames.begin() + i,
+                          {.image = std::make_shared<const Image>(resize_bicubic(*whole, half))});
+    request.frames.push_back({.image = whole});
+  }
+  const auto texts_of = [&](Engine& engine) {
+    std::vector<std::string> texts;
+    for (const FrameResult& result : describe(engine, request)) texts.push_back(result.raw);
+    return texts;
+  };
+  const std::vector<std::string> expected = texts_of(*start_demo_engine(4, kContextTokens));
+  EngineOptions options;
+  options.answer_cache_bytes = 0;
+  options.max_context_tokens = kContextTokens;
+  options.max_total_tokens = 4 * kContextTokens;
+  options.keep_larger_context = true;
+  auto backend = load_demo_backend(4, 512);
+  const Backend* seen = backend.get();
+  options.pixel_rule = demo_pixel_rule();
+  const auto engine = Engine::start(std::move(backend), options).value();
+  EXPECT_EQ(texts_of(*engine), expected);
+  EXPECT_EQ(seen->slots(), 4);
+  EXPECT_GT(seen->context_tokens(), 512) << "or this says nothing";
+  EXPECT_EQ(texts_of(*engine), expected) << "in the larger one";
+}
+
 // One frame in a slot of a backend, decoded greedily without any constraint.
 struct Decoded {
   int slot = 0;

@@ -124,6 +124,18 @@ TEST(LimitsThatFit, NoShapeTheyAllowNeedsMore) {
       EXPECT_LE(needed(shape_for(tokens, limits)), available) << spare_mib << " MiB to spare, " << tokens << " tokens";
     }
   }
+  const ShapeLimits frames = {
+      .normal = normal.shape, .max_context_tokens = 5632, .max_total_tokens = 4 * 5632, .keep_larger = true};
+  for (const int slots : {2, 3, 4}) {
+    const std::uint64_t available = needed({.slots = slots, .context_tokens = 5632});
+    if (available < needed(normal.shape)) continue;
+    const ShapeLimits limits = limits_that_fit(k2B, normal, frames, available);
+    EXPECT_EQ(limits.problem(), "");
+    EXPECT_EQ(shape_for(5632, limits), (Shape{.slots = slots, .context_tokens = 5632})) << "no slot less than fits";
+    for (int tokens = 256; tokens <= 5632; tokens += 256) {
+      EXPECT_LE(needed(shape_for(tokens, limits)), available) << slots << " slots fit, " << tokens << " tokens";
+    }
+  }
   const ShapeLimits all = limits_that_fit(k2B, normal, wanted, needed(normal.shape) + 20'000 * kMiB);
   EXPECT_EQ(all.max_context_tokens, 32'768);
   EXPECT_EQ(all.max_total_tokens, 32'768);

@@ -163,6 +163,62 @@ TEST_F(ReshapeTest, AConversationThatWaitsForItsContextCanBeCancelled) {
   EXPECT_TRUE(recorder.wait().done);
 }
 
+// 4 slots of 512 tokens that may all become 2048 and are kept, as for one request of frames.
+class GrowthTest : public ReshapeTest {
+ protected:
+  GrowthTest() {
+    options.max_context_tokens = 2048;
+    options.max_total_tokens = 4 * 2048;
+    options.keep_larger_context = true;
+    start(4, 512);
+  }
+  // A frame needs its prompt and twice the budget.
+  static DescribeRequest frames_with(const std::vector<int>& numbers, int budget) {
+    DescribeRequest request = frames(numbers);
+    request.max_tokens = budget;
+    return request;
+  }
+};
+
+TEST_F(GrowthTest, ALargerFrameIsGivenItsRoomInAllSlotsAndThoseBehindItKeepIt) {
+  for (const int budget : {100, 300, 310, 100, 900, 300, 100}) {
+    EXPECT_EQ(run(frames_with({3, 4}, budget)).frames.back().raw, line(4));
+  }
+  EXPECT_THAT(reshapes(), ElementsAre(Pair(4, 768), Pair(4, 2048)));
+}
+
+TEST_F(GrowthTest, NothingThatRunsIsLost) {
+  Gate gate;
+  std::atomic<bool> held = false;
+  script->before_step = [&](std::string_view step) -> Status {
+    if (step == "decode" && !held.exchange(true)) gate.arrive();
+    return {};
+  };
+  Recorder small;
+  Recorder large;
+  Recorder behind;
+  ASSERT_TRUE(engine->submit(frames_with(numbers_up_to(3), 100), small.observer()));
+  gate.reached();
+  ASSERT_TRUE(engine->submit(frames_with({7}, 500), large.observer()));
+  ASSERT_TRUE(engine->submit(frames_with({9}, 100), behind.observer()));
+  gate.open();
+  const Outcome outcome = small.wait();
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(outcome.frames[i].raw, line(static_cast<int>(i)));
+  EXPECT_EQ(large.wait().frames.front().raw, line(7));
+  EXPECT_EQ(behind.wait().frames.front().raw, line(9));
+  EXPECT_EQ(reshapes().size(), 1);
+}
+
+TEST_F(GrowthTest, WithoutMemoryTheLargeFrameFailsAndTheOthersAreDescribedAsBefore) {
+  script->before_reshape = [](int, int) { return Status(fail(Errc::out_of_memory, "no memory")); };
+  EXPECT_EQ(run(frames_with({1}, 100)).frames.front().status, FrameStatus::described);
+  const Outcome outcome = run(frames_with({2}, 900));
+  EXPECT_EQ(outcome.frames.front().status, FrameStatus::failed);
+  EXPECT_EQ(outcome.frames.front().error->code, Errc::out_of_memory);
+  EXPECT_EQ(run(frames_with({3, 4}, 100)).frames.back().raw, line(4));
+  EXPECT_THAT(reshapes(), IsEmpty());
+}
+
 TEST_F(ReshapeTest, LimitsThatContradictEachOtherAreRefusedAtTheStart) {
   options.max_total_tokens = 2047;
   const auto refused = Engine::start(std::make_unique<FakeBackend>(script, 4, 512), options);

@@ -1,5 +1,7 @@
 #include "engine/plan/shape.h"
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace escribano::engine {
@@ -93,6 +95,48 @@ TEST(PlanShape, WhenOnlyShortPromptsAreLeftTheNormalShapeComesBack) {
   state.needed_tokens = 3000;
   EXPECT_EQ(plan_shape(state, kLimits).action, Action::admit)
       << "no change for what fits and would not fit the normal one";
+}
+
+// For frames: all slots may have the largest context.
+constexpr ShapeLimits kFrames = {.normal = {.slots = 4, .context_tokens = 2048},
+                                 .max_context_tokens = 5376,
+                                 .max_total_tokens = 4 * 5376,
+                                 .keep_larger = true};
+
+TEST(PlanShape, ALargerContextThatCostsNoSlotIsKept) {
+  ShapeState state = {.present = kFrames.normal, .needed_tokens = 3200};
+  EXPECT_EQ(plan_shape(state, kFrames),
+            (ShapePlan{.action = Action::reshape, .shape = {.slots = 4, .context_tokens = 3328}}));
+  state.present.context_tokens = 3328;
+  state.needed_tokens = 100;
+  EXPECT_EQ(plan_shape(state, kFrames).action, Action::admit);
+}
+
+TEST(PlanShape, AContextThatIsKeptGrowsByAQuarterAtLeastAsFarAsTheLimit) {
+  Shape shape = kFrames.normal;
+  std::vector<int> sizes;
+  for (int needed = 1500; needed <= kFrames.max_context_tokens; ++needed) {
+    const ShapePlan plan = plan_shape({.present = shape, .needed_tokens = needed}, kFrames);
+    if (plan.action != Action::reshape) continue;
+    shape = plan.shape;
+    EXPECT_EQ(shape.slots, 4);
+    sizes.push_back(shape.context_tokens);
+  }
+  EXPECT_EQ(sizes, (std::vector{2560, 3328, 4352, 5376}));
+}
+
+TEST(PlanShape, WhereSlotsWouldBeLostItGrowsOnlyAsFarAsNeededAndGoesBack) {
+  ShapeLimits limits = kFrames;
+  limits.max_total_tokens = 4 * 2304 + 200;
+  ShapeState state = {.present = kFrames.normal, .needed_tokens = 2049};
+  EXPECT_EQ(plan_shape(state, limits).shape, (Shape{.slots = 4, .context_tokens = 2304})) << "less than a quarter";
+  state.needed_tokens = 2400;
+  EXPECT_EQ(plan_shape(state, limits).shape, (Shape{.slots = 3, .context_tokens = 2560}));
+  state.present = {.slots = 3, .context_tokens = 2560};
+  state.needed_tokens = 2600;
+  EXPECT_EQ(plan_shape(state, limits).shape, (Shape{.slots = 3, .context_tokens = 2816}));
+  state.needed_tokens = 2048;
+  EXPECT_EQ(plan_shape(state, limits), (ShapePlan{.action = Action::reshape, .shape = limits.normal}));
 }
 
 TEST(PlanShape, WithoutAnyContextOneIsMade) {

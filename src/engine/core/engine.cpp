@@ -19,7 +19,8 @@ ShapeLimits shape_limits(const Backend& backend, const EngineOptions& options) {
   return {.normal = {.slots = options.slots > 0 ? options.slots : loaded.slots,
                      .context_tokens = options.context_tokens > 0 ? options.context_tokens : loaded.context_tokens},
           .max_context_tokens = options.max_context_tokens,
-          .max_total_tokens = options.max_total_tokens};
+          .max_total_tokens = options.max_total_tokens,
+          .keep_larger = options.keep_larger_context};
 }
 
 Status Engine::Impl::check_vision() const {

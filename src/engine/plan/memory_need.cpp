@@ -83,6 +83,15 @@ std::uint64_t kept_patches(const ModelSizes& model, std::uint64_t image_tokens) 
               product({image_tokens, input_width(model), kFloat})});
 }
 
+// Of context, in any shape that has neither more slots nor more tokens a slot than `largest`.
+std::uint64_t tokens_that_fit(const ModelSizes& model, const MemoryUse& largest, std::uint64_t available_bytes) {
+  const MemoryNeed need = memory_need(model, largest);
+  const std::uint64_t beside = need.total_bytes() - need.context_bytes;
+  const std::uint64_t left = available_bytes - std::min(available_bytes, beside);
+  const std::uint64_t token_bytes = need.context_bytes / std::max<std::uint64_t>(1, tokens_of(largest.shape));
+  return left / std::max<std::uint64_t>(1, token_bytes);
+}
+
 // Three bytes a pixel as it is, and three floats as the vision tower takes it.
 std::uint64_t picture_bytes(const ModelSizes& model, std::uint64_t image_tokens) {
   const std::uint64_t side = product({model.patch_px, model.merge});
@@ -138,9 +147,12 @@ ShapeLimits limits_that_fit(const ModelSizes& model, MemoryUse use, ShapeLimits 
   int longest = limits.max_context_tokens;
   while (longest > limits.normal.context_tokens && !fits(longest)) longest -= std::min(kStepTokens, longest);
   limits.max_context_tokens = std::max(longest, limits.normal.context_tokens);
-  // A single sequence takes the tokens of two: so many are known to fit.
-  const int most = std::max(2 * limits.max_context_tokens, limits.normal.slots * limits.normal.context_tokens);
-  limits.max_total_tokens = std::min(limits.max_total_tokens, most);
+  use.shape = {.slots = limits.normal.slots, .context_tokens = limits.max_context_tokens};
+  const std::uint64_t fitting = tokens_that_fit(model, use, available_bytes);
+  if (fitting >= static_cast<std::uint64_t>(limits.max_total_tokens)) return limits;
+  // A single sequence takes the tokens of two: so many are known to fit as well.
+  const int known = std::max(2 * limits.max_context_tokens, limits.normal.slots * limits.normal.context_tokens);
+  limits.max_total_tokens = std::min(limits.max_total_tokens, std::max(known, static_cast<int>(fitting)));
   return limits;
 }
 

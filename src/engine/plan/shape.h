@@ -16,6 +16,7 @@ struct ShapeLimits {
   Shape normal;                // what is used whenever it suffices
   int max_context_tokens = 0;  // of one slot
   int max_total_tokens = 0;    // slots * context_tokens is never more; 0 means that the shape is fixed
+  bool keep_larger = false;    // a larger context that costs no slot is not given back
 
   // The largest context that one prompt with its answer can get: the normal one, or as many multiples of 256 tokens as
   // the limits allow. Pure.
@@ -53,6 +54,9 @@ struct ShapePlan {
 // A change of shape forgets all sequences, so it waits until none runs, and the queue waits behind the prompt that
 // needs it: nobody starves. Short prompts are admitted beside long ones, but once only such run as the normal shape could
 // hold, the context goes back to it: else a long queue of frames would be done in the few slots of one long prompt.
+//
+// With keep_larger a context that has all slots stays as large as it is, and grows by a quarter at least: frames that are
+// each a little larger than the one before do not have it made anew one by one.
 ShapePlan plan_shape(const ShapeState& state, const ShapeLimits& limits);
 
 }  // namespace escribano::engine
