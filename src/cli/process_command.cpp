@@ -34,6 +34,9 @@
 namespace escribano::cli {
 namespace {
 
+// Some 350 frames of 1280x720: what is described next need not be decoded once more.
+constexpr std::size_t kKeptPicturesBytes = std::size_t{64} << 20;
+
 struct ProcessArguments {
   std::vector<std::string> recordings;
   bool force = false;
@@ -73,6 +76,7 @@ class Processing {
 ProcessOptions Processing::process_options() const {
   ProcessOptions options;
   options.sampling = sampling_options(settings_);
+  options.sampling.kept_pictures_bytes = kKeptPicturesBytes;
   options.keep_sampling = has_default_sampling(settings_);
   options.describe.batch_size = settings_.vlm_batch_size.value;
   // The budget of ADR-006 is that of a batch of its default size; a frame alone gets its part, whatever the batch size is.

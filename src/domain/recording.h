@@ -56,6 +56,9 @@ struct SamplingOptions {
   int similar_threshold = 4;         // bits of 64 in which the perceptual hashes may differ
   int thumbnail_width_px = 320;      // 16 to 1024
   std::size_t max_frames = 100'000;  // more than this is refused with too_large
+  // Pictures of frames to be described that are kept in memory for FrameSource::picture(), the first ones up to so many bytes.
+  // Has no effect on which frames are picked.
+  std::size_t kept_pictures_bytes = 0;
 
   // Every problem, one sentence each; empty when the options can be used.
   std::vector<std::string> validate() const;

@@ -9,7 +9,7 @@
 #include <emmintrin.h>
 #endif
 
-// The inner loop of resize_bicubic. Not for use outside src/image.
+// The inner loops of resize_bicubic. Not for use outside src/image.
 namespace escribano::resize {
 
 // How many neighbouring bytes are mixed at once: a vector register of SSE2 and NEON.
@@ -61,6 +61,41 @@ inline Lanes mix(const std::uint8_t* group, std::ptrdiff_t step, const std::int1
 inline Lanes mix(const std::uint8_t* group, std::ptrdiff_t step, const std::int16_t* weights, int count,
                  int precision_bits) noexcept {
   return mix_portably(group, step, weights, count, precision_bits);
+}
+#endif
+
+// 16 rows of 16 bytes, with rows and columns exchanged.
+inline void turn_portably(const std::uint8_t* from, std::ptrdiff_t from_step, std::uint8_t* to) noexcept {
+  for (std::ptrdiff_t column = 0; column < lanes; ++column) {
+    for (std::ptrdiff_t row = 0; row < lanes; ++row) to[column * lanes + row] = from[row * from_step + column];
+  }
+}
+
+#if defined(__SSE2__)
+// The same. A round interleaves the first eight rows with the last eight: the bits of a byte's row and column, written one
+// after the other, move on by one. After four rounds row and column have changed places.
+inline void turn(const std::uint8_t* from, std::ptrdiff_t from_step, std::uint8_t* to) noexcept {
+  __m128i rows[lanes];
+  for (__m128i& row : rows) {
+    row = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    from += from_step;
+  }
+  for (int round = 0; round < 4; ++round) {
+    __m128i mixed[lanes];
+    for (std::size_t i = 0; i < lanes / 2; ++i) {
+      mixed[2 * i] = _mm_unpacklo_epi8(rows[i], rows[i + lanes / 2]);
+      mixed[2 * i + 1] = _mm_unpackhi_epi8(rows[i], rows[i + lanes / 2]);
+    }
+    std::copy_n(mixed, lanes, rows);
+  }
+  for (const __m128i& row : rows) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), row);
+    to += lanes;
+  }
+}
+#else
+inline void turn(const std::uint8_t* from, std::ptrdiff_t from_step, std::uint8_t* to) noexcept {
+  turn_portably(from, from_step, to);
 }
 #endif
 

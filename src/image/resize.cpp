@@ -1,8 +1,10 @@
 #include "image/resize.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -15,6 +17,7 @@ using resize::Lanes;
 using resize::lanes;
 
 constexpr int channels = 3;
+using Block = std::array<std::uint8_t, std::size_t{lanes} * lanes>;  // 16 rows of 16 bytes
 
 constexpr std::size_t bytes_of_row(int pixels) { return static_cast<std::size_t>(pixels) * channels; }
 
@@ -85,26 +88,37 @@ struct PaddedRows {
   std::vector<std::uint8_t> bytes;
 };
 
+// Bytes [first, first + 16) of `rows` rows of the result from as many columns, turned back.
+void write_columns(const Block& columns, int top, int rows, std::size_t first, PaddedRows& result) {
+  Block block;
+  resize::turn(columns.data(), lanes, block.data());
+  const std::uint8_t* row = block.data();
+  for (int r = 0; r < rows; ++r, row += lanes) std::memcpy(result.row(top + r) + first, row, lanes);
+}
+
 // Sixteen rows at a time, turned so that the bytes of one column are neighbours and mixing runs over rows.
 PaddedRows resize_rows(const Image& image, int to_width_px) {
   const AxisWeights axis = make_weights(image.width_px, to_width_px);
   const std::size_t row_bytes = bytes_of_row(image.width_px);
-  PaddedRows result(image.height_px, bytes_of_row(to_width_px));
-  std::vector<std::uint8_t> turned(row_bytes * lanes);
+  const std::size_t to_row_bytes = bytes_of_row(to_width_px);
+  PaddedRows result(image.height_px, to_row_bytes);
+  PaddedRows group(lanes, row_bytes);
+  std::vector<std::uint8_t> turned(group.stride * lanes);
+  Block columns = {};
   for (int top = 0; top < image.height_px; top += lanes) {
     const int rows = std::min(lanes, image.height_px - top);
     const std::uint8_t* source = image.rgb.data() + static_cast<std::size_t>(top) * row_bytes;
-    for (std::size_t i = 0; i < row_bytes; ++i) {
-      for (int r = 0; r < rows; ++r) turned[i * lanes + r] = source[r * row_bytes + i];
+    for (int r = 0; r < rows; ++r, source += row_bytes) std::memcpy(group.row(r), source, row_bytes);
+    for (std::size_t i = 0; i < group.stride; i += lanes) {
+      resize::turn(group.row(0) + i, static_cast<std::ptrdiff_t>(group.stride), turned.data() + i * lanes);
     }
-    for (int x = 0; x < to_width_px; ++x) {
-      const auto [first, count] = axis.spans[static_cast<std::size_t>(x)];
-      for (int c = 0; c < channels; ++c) {
-        const std::uint8_t* column = turned.data() + (bytes_of_row(first) + c) * lanes;
-        const Lanes mixed =
-            resize::mix(column, std::ptrdiff_t{channels} * lanes, axis.of(x), count, axis.precision_bits);
-        for (int r = 0; r < rows; ++r) result.row(top + r)[bytes_of_row(x) + c] = mixed[r];
-      }
+    for (std::size_t i = 0; i < to_row_bytes; ++i) {
+      const auto [first, count] = axis.spans[i / channels];
+      const std::uint8_t* column = turned.data() + (bytes_of_row(first) + i % channels) * lanes;
+      const Lanes mixed = resize::mix(column, std::ptrdiff_t{channels} * lanes, axis.of(static_cast<int>(i / channels)),
+                                      count, axis.precision_bits);
+      std::copy_n(mixed.begin(), lanes, columns.data() + i % lanes * lanes);
+      if (i % lanes == lanes - 1 || i + 1 == to_row_bytes) write_columns(columns, top, rows, i - i % lanes, result);
     }
   }
   return result;

@@ -13,6 +13,7 @@ extern "C" {
 
 #include "image/encode_image.h"
 #include "recording/frame_reader.h"
+#include "recording/kept_pictures.h"
 #include "recording/media_file.h"
 #include "recording/rgb_converter.h"
 #include "recording/sampler.h"
@@ -23,6 +24,7 @@ namespace {
 
 using recording::Container;
 using recording::FrameReader;
+using recording::KeptPictures;
 using recording::MediaFile;
 using recording::Presentation;
 using recording::RgbConverter;
@@ -58,8 +60,9 @@ class RecordingFile : public FrameSource {
       return fail(Errc::invalid_argument, "{}", problems.front());
     }
     ESCRIBANO_CHECK(file_.check_unchanged());
+    kept_ = KeptPictures(options.kept_pictures_bytes);
     try {
-      return recording::sample_recording(file_, index_, presentation_, options, on_progress, stop);
+      return recording::sample_recording(file_, index_, presentation_, options, kept_, on_progress, stop);
     } catch (const std::bad_alloc&) {
       return fail(Errc::out_of_memory, "{}: not enough memory to sample it", file_.name());
     }
@@ -71,7 +74,9 @@ class RecordingFile : public FrameSource {
     }
     ESCRIBANO_CHECK(file_.check_unchanged());
     try {
-      return make_picture(std::llround(timestamp_s * 1000));
+      const std::int64_t at_ms = std::llround(timestamp_s * 1000);
+      if (const auto kept = kept_.take(at_ms)) return AnonymousFile::create("frame.png", *kept);
+      return make_picture(at_ms);
     } catch (const std::bad_alloc&) {
       return fail(Errc::out_of_memory, "{}: not enough memory to decode it", file_.name());
     }
@@ -97,6 +102,7 @@ class RecordingFile : public FrameSource {
   StreamIndex index_;
   Presentation presentation_;
   RecordingInfo info_;
+  KeptPictures kept_;                    // of the last sample()
   std::unique_ptr<FrameReader> reader_;  // of picture(), made when it is first asked
   std::optional<RgbConverter> converter_;
 };

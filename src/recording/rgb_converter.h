@@ -36,7 +36,11 @@ class RgbConverter {
   Result<Luma> small_luma(const AVFrame& frame, int max_width_px);
 
  private:
-  Status scale(const AVFrame& frame, AVPixelFormat to, Size size, std::uint8_t* out, std::size_t row_bytes);
+  Status choose_scaler(const AVFrame& frame, AVPixelFormat to, Size size);
+  Result<std::size_t> scale(const AVFrame& frame, AVPixelFormat to, Size size, std::size_t row_bytes,
+                            std::size_t planes);
+  Status scale_packed(const AVFrame& frame, AVPixelFormat to, Size size, std::uint8_t* out, std::size_t row_bytes);
+  Status scale_to_rgb(const AVFrame& frame, Size size, std::uint8_t* out);
 
   Presentation presentation_;
   std::string name_;

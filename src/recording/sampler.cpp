@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "recording/frame_series.h"
 #include "recording/sample_plan.h"
 #include "recording/scene_scan.h"
+#include "recording/series_thread.h"
 
 namespace escribano::recording {
 namespace {
@@ -23,11 +23,11 @@ double seconds(std::int64_t ms) { return static_cast<double>(ms) / 1000; }
 class Sampler {
  public:
   Sampler(const MediaFile& file, const Presentation& presentation, const SamplingOptions& options, FrameReader& reader,
-          std::function<void(std::int64_t)> on_position)
+          KeptPictures& kept, std::function<void(std::int64_t, std::size_t)> on_position)
       : options_(options),
         reader_(reader),
         converter_(presentation, file.name()),
-        series_(options),
+        series_(options, kept),
         on_position_(std::move(on_position)) {}
 
   Status run(const std::vector<PlannedInstant>& plan) {
@@ -35,25 +35,26 @@ class Sampler {
       ESCRIBANO_TRY(const ShownFrame shown, reader_.frame_at(instant.at_ms));
       if (shown.trust == Trust::intact) {
         // Converted before the gap is filled: that moves the reader.
-        ESCRIBANO_TRY(const Image image, converter_.convert(*shown.frame));
+        ESCRIBANO_TRY(Image image, converter_.convert(*shown.frame));
         ESCRIBANO_CHECK(close_gap(instant.at_ms));
-        ESCRIBANO_CHECK(add(instant.at_ms, instant.reason, image));
+        ESCRIBANO_CHECK(add(instant.at_ms, instant.reason, std::move(image)));
       } else {
         lost_.push_back(instant.at_ms);
       }
-      if (on_position_) on_position_(instant.at_ms);
+      if (on_position_) on_position_(instant.at_ms, series_.added());
     }
     if (lost_.empty()) return {};
     ESCRIBANO_CHECK(close_gap(reader_.end_ms()));
     return add_last(plan.back().at_ms);
   }
 
-  std::vector<SampledFrame>& frames() { return series_.frames(); }
+  // Once, after run().
+  Result<std::vector<SampledFrame>> frames() { return series_.finish(); }
   std::vector<std::string>& warnings() { return warnings_; }
 
  private:
-  Status add(std::int64_t at_ms, SampleReason reason, const Image& image) {
-    ESCRIBANO_CHECK(series_.add(at_ms, reason, image));
+  Status add(std::int64_t at_ms, SampleReason reason, Image image) {
+    ESCRIBANO_CHECK(series_.add(at_ms, reason, std::move(image)));
     added_ms_ = at_ms;
     return {};
   }
@@ -75,8 +76,8 @@ class Sampler {
       ESCRIBANO_TRY(const ShownFrame shown, reader_.frame_at(at_ms));
       if (shown.trust == Trust::damaged) continue;
       is_suspect = is_suspect || shown.trust == Trust::suspect;
-      ESCRIBANO_TRY(const Image image, converter_.convert(*shown.frame));
-      ESCRIBANO_CHECK(add(at_ms, SampleReason::gap, image));
+      ESCRIBANO_TRY(Image image, converter_.convert(*shown.frame));
+      ESCRIBANO_CHECK(add(at_ms, SampleReason::gap, std::move(image)));
       kept_ms = at_ms;
       ++found;
     }
@@ -93,8 +94,8 @@ class Sampler {
     ESCRIBANO_TRY(const ShownFrame shown, reader_.frame_at(last_ms));
     const ShownFrame& readable = shown.trust == Trust::damaged ? reader_.last_readable() : shown;
     if (readable.frame == nullptr || (added_ms_ && readable.at_ms <= *added_ms_)) return {};
-    ESCRIBANO_TRY(const Image image, converter_.convert(*readable.frame));
-    return add(readable.at_ms, SampleReason::last, image);
+    ESCRIBANO_TRY(Image image, converter_.convert(*readable.frame));
+    return add(readable.at_ms, SampleReason::last, std::move(image));
   }
 
   void warn(std::string text) {
@@ -108,8 +109,8 @@ class Sampler {
   const SamplingOptions& options_;
   FrameReader& reader_;
   RgbConverter converter_;
-  FrameSeries series_;
-  std::function<void(std::int64_t)> on_position_;
+  SeriesThread series_;
+  std::function<void(std::int64_t, std::size_t)> on_position_;
   std::vector<std::int64_t> lost_;
   std::optional<std::int64_t> added_ms_;
   std::vector<std::string> warnings_;
@@ -118,7 +119,7 @@ class Sampler {
 }  // namespace
 
 Result<Sampling> sample_recording(const MediaFile& file, const StreamIndex& index, const Presentation& presentation,
-                                  const SamplingOptions& options,
+                                  const SamplingOptions& options, KeptPictures& kept,
                                   const std::function<void(const SamplingProgress&)>& on_progress,
                                   const std::stop_token& stop) {
   ESCRIBANO_TRY(const std::unique_ptr<FrameReader> reader, FrameReader::open(file, index, stop));
@@ -133,15 +134,14 @@ Result<Sampling> sample_recording(const MediaFile& file, const StreamIndex& inde
   ESCRIBANO_TRY(const std::vector<PlannedInstant> plan,
                 plan_samples({reader->last_ms(), reader->end_ms()}, candidates, options));
 
-  std::vector<SampledFrame>* picked = nullptr;
-  Sampler sampler(file, presentation, options, *reader, [&](std::int64_t at_ms) {
-    report(kScanShare * duration_s + (1 - kScanShare) * seconds(at_ms), picked->size());
+  Sampler sampler(file, presentation, options, *reader, kept, [&](std::int64_t at_ms, std::size_t picked) {
+    report(kScanShare * duration_s + (1 - kScanShare) * seconds(at_ms), picked);
   });
-  picked = &sampler.frames();
   ESCRIBANO_CHECK(sampler.run(plan));
-  if (sampler.frames().empty()) return fail(Errc::corrupt, "{}: none of its frames can be decoded", file.name());
-  report(duration_s, sampler.frames().size());
-  Sampling sampling{std::move(sampler.frames()), index.warnings};
+  ESCRIBANO_TRY(std::vector<SampledFrame> frames, sampler.frames());
+  if (frames.empty()) return fail(Errc::corrupt, "{}: none of its frames can be decoded", file.name());
+  report(duration_s, frames.size());
+  Sampling sampling{std::move(frames), index.warnings};
   for (std::string& warning : sampler.warnings()) sampling.warnings.push_back(std::move(warning));
   return sampling;
 }

@@ -1,5 +1,7 @@
 #include "image/resize.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -102,6 +104,34 @@ TEST(ResizeMix, IsTheSameWithAndWithoutVectorInstructions) {
     const int precision_bits = 1 + static_cast<int>(random() % 22);
     EXPECT_EQ(resize::mix(bytes.data(), resize::lanes, weights.data(), count, precision_bits),
               resize::mix_portably(bytes.data(), resize::lanes, weights.data(), count, precision_bits));
+  }
+}
+
+TEST(ResizeTurn, ExchangesRowsAndColumnsWithAndWithoutVectorInstructions) {
+  constexpr std::ptrdiff_t kStep = resize::lanes + 3;
+  std::vector<std::uint8_t> from(kStep * resize::lanes);
+  std::mt19937 random(1);
+  for (std::uint8_t& byte : from) byte = static_cast<std::uint8_t>(random());
+  std::vector<std::uint8_t> turned(resize::lanes * resize::lanes);
+  std::vector<std::uint8_t> portably(turned.size());
+  resize::turn(from.data(), kStep, turned.data());
+  resize::turn_portably(from.data(), kStep, portably.data());
+  EXPECT_EQ(turned, portably);
+  EXPECT_EQ(turned[5 * resize::lanes + 9], from[9 * kStep + 5]);
+}
+
+TEST(ResizeBicubic, ARowIsTheSameAloneAndAmongOthers) {
+  const Image image = pattern({53, 37});  // neither side a multiple of what is mixed at once
+  for (const int width_px : {1, 16, 31, 90}) {
+    const Image resized = resize_bicubic(image, {width_px, 37});
+    const std::size_t row_bytes = 3 * static_cast<std::size_t>(width_px);
+    for (std::size_t y = 0; y < 37; ++y) {
+      const std::uint8_t* row = image.rgb.data() + y * 3 * 53;
+      const Image alone = resize_bicubic({53, 1, {row, row + 3 * 53}}, {width_px, 1});
+      EXPECT_TRUE(std::equal(alone.rgb.begin(), alone.rgb.end(),
+                             resized.rgb.begin() + static_cast<std::ptrdiff_t>(y * row_bytes)))
+          << "row " << y << " of " << width_px;
+    }
   }
 }
 

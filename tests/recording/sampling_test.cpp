@@ -119,6 +119,23 @@ TEST(SampleOfTheSession, PicturesInAnyOrderAreTheSame) {
   }
 }
 
+TEST(SampleOfTheSession, KeptPicturesAreThoseThatAreDecoded) {
+  const auto plain = open_or_throw(session_a());
+  const Sampling sampling = sample_or_throw(*plain, every(17));
+  // None, one or two, all.
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{400'000}, std::size_t{64} << 20}) {
+    const auto keeping = open_or_throw(session_a());
+    SamplingOptions options = every(17);
+    options.kept_pictures_bytes = bytes;
+    EXPECT_EQ(sample_or_throw(*keeping, options).frames, sampling.frames);
+    for (const SampledFrame& frame : sampling.frames) {
+      const std::string once = read_bytes(keeping->picture(frame.timestamp_s).value().path());
+      EXPECT_TRUE(once == read_bytes(plain->picture(frame.timestamp_s).value().path())) << frame.timestamp_s;
+      EXPECT_TRUE(once == read_bytes(keeping->picture(frame.timestamp_s).value().path())) << frame.timestamp_s;
+    }
+  }
+}
+
 TEST(SampleOfTheSession, ALongerIntervalGivesNoMoreFrames) {
   const auto source = open_or_throw(session_a());
   std::size_t before = SIZE_MAX;
