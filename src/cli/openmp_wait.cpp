@@ -16,7 +16,7 @@ void sleep_at_barriers(char** argv) {
   }
   // The name and not /proc/self/exe itself, which would become the name that ps and killall see.
   const std::filesystem::path program = own_program();
-  if (program.empty() || ::setenv("GOMP_SPINCOUNT", "1000", 0) != 0) return;
+  if (program.empty() || ::setenv("GOMP_SPINCOUNT", "5000", 0) != 0) return;
   ::execv(program.c_str(), argv);
 #else
   static_cast<void>(argv);
