@@ -99,6 +99,9 @@ class Backend {
 
   virtual int slots() const noexcept = 0;
   virtual int context_tokens() const noexcept = 0;  // of one slot
+  // What a decode step costs beside its rows, in rows, about; for how many tokens to draft. Constant, and no measurement of
+  // the running machine, so that the same frames go through the same steps.
+  virtual double step_cost_rows() const noexcept = 0;
   virtual bool has_vision() const noexcept = 0;
   virtual const Vocabulary& vocabulary() const noexcept = 0;
 

@@ -107,24 +107,34 @@ TEST(DraftAcceptance, FollowsWhatHappenedLately) {
 }
 
 TEST(RowsPerSlot, WithoutAnythingToDraftThereIsNoDraft) {
-  EXPECT_EQ(rows_per_slot({}, 1, 48), 1);
+  EXPECT_EQ(rows_per_slot({}, 1, 48, 3), 1);
   const DraftOffer nothing[] = {{.tokens = 0, .acceptance = 0.99}};
-  EXPECT_EQ(rows_per_slot(nothing, 1, 48), 1);
+  EXPECT_EQ(rows_per_slot(nothing, 1, 48, 3), 1);
 }
 
 TEST(RowsPerSlot, WhatIsProbablyWrongIsNotDraftedAndWhatIsProbablyRightWhole) {
   const DraftOffer wrong[] = {{.tokens = 40, .acceptance = 0.1}};
-  EXPECT_EQ(rows_per_slot(wrong, 1, 48), 1);
+  EXPECT_EQ(rows_per_slot(wrong, 1, 48, 3), 1);
   const DraftOffer right[] = {{.tokens = 40, .acceptance = 0.999}};
-  EXPECT_EQ(rows_per_slot(right, 1, 48), 41);
+  EXPECT_EQ(rows_per_slot(right, 1, 48, 3), 41);
 }
 
 TEST(RowsPerSlot, SequencesWithoutADraftMakeItShorter) {
   std::vector<DraftOffer> offers = {{.tokens = 40, .acceptance = 0.98}};
-  const int alone = rows_per_slot(offers, 1, 48);
+  const int alone = rows_per_slot(offers, 1, 48, 3);
   offers.resize(8);
-  const int beside_seven = rows_per_slot(offers, 8, 48);
+  const int beside_seven = rows_per_slot(offers, 8, 48, 3);
   EXPECT_LT(beside_seven, alone) << "their rows are only filled up";
+}
+
+TEST(RowsPerSlot, TheMoreAStepCostsTheMoreIsDrafted) {
+  const std::vector<DraftOffer> offers(4, {.tokens = 40, .acceptance = 0.6});
+  int last = 0;
+  for (const double step_cost : {1.0, 10.0, 60.0}) {
+    const int rows = rows_per_slot(offers, 4, 16, step_cost);
+    EXPECT_GT(rows, last) << step_cost;
+    last = rows;
+  }
 }
 
 TEST(RowsPerSlot, StaysWithinItsLimitsAndGrowsWithTheAcceptance) {
@@ -137,11 +147,11 @@ TEST(RowsPerSlot, StaysWithinItsLimitsAndGrowsWithTheAcceptance) {
     }
     const int slots = static_cast<int>(offers.size() + random() % 3);
     const int most_rows = static_cast<int>(random() % 49);
-    const int rows = rows_per_slot(offers, slots, most_rows);
+    const int rows = rows_per_slot(offers, slots, most_rows, 3);
     ASSERT_GE(rows, 1);
     ASSERT_LE(rows, std::max(1, most_rows));
     for (DraftOffer& offer : offers) offer.acceptance = 0.5 + offer.acceptance / 2;
-    ASSERT_GE(rows_per_slot(offers, slots, most_rows), rows);
+    ASSERT_GE(rows_per_slot(offers, slots, most_rows, 3), rows);
   }
 }
 

@@ -120,6 +120,28 @@ TEST_F(DraftsTest, TheyStopWhereTheyAreOfNoUse) {
   EXPECT_EQ(with.texts, without.texts);
 }
 
+TEST_F(DraftsTest, TheMoreAStepCostsTheMoreIsDrafted) {
+  // Of every text some words are those of the one before.
+  script->answer = [](const std::vector<int>& images, const std::string&) {
+    const int number = images.empty() ? 0 : images.front();
+    std::string text;
+    for (int word = 0; word < 40; ++word) {
+      text += (number * 7 + word * 3) % 5 < 2 ? std::to_string(number * 31 + word) + " " : "word ";
+    }
+    return "description: " + text + "| activity: a | apps: [a] | topics: [t]";
+  };
+  const DescribeRequest frames = request(numbers_up_to(30));
+  const Written without = write(4, 0, frames);
+  std::uint64_t last = without.counters.decode_steps;
+  for (const double cost : {1, 12, 60}) {
+    script->step_cost_rows = cost;
+    const Written written = write(4, kMaxSlotRows - 1, frames);
+    EXPECT_EQ(written.texts, without.texts);
+    EXPECT_LT(written.counters.decode_steps, last) << cost;
+    last = written.counters.decode_steps;
+  }
+}
+
 TEST_F(DraftsTest, AnotherQuestionAnInterleavedPromptAndAConversationGetNone) {
   start(2);
   run(request({1, 1, 1}));

@@ -28,6 +28,7 @@ struct FakeScript {
   std::function<void()> before_prepare = [] {};
   // Constant while the engine runs.
   bool has_vision = true;
+  double step_cost_rows = 3;
   std::string chat_template;         // kTurnTemplate, or of no kind known, or empty
   std::optional<Token> first_token;  // kBegin, or none
   std::function<Status(int slots, int context_tokens)> before_reshape = [](int, int) { return Status(); };
@@ -58,6 +59,7 @@ class FakeBackend final : public Backend {
 
   int slots() const noexcept override { return slots_; }
   int context_tokens() const noexcept override { return context_tokens_; }
+  double step_cost_rows() const noexcept override { return script_->step_cost_rows; }
   bool has_vision() const noexcept override { return script_->has_vision; }
   const Vocabulary& vocabulary() const noexcept override { return vocabulary_; }
   std::string_view chat_template() const noexcept override { return script_->chat_template; }

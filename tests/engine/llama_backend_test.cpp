@@ -60,6 +60,14 @@ TEST(LlamaBackend, AContextIsCutAnewWithEmptySlotsAndTheSameLogits) {
   EXPECT_EQ(backend->slots(), 1);
 }
 
+TEST(LlamaBackend, AContextHasTheSizeThatWasAskedForAlsoWhereItIsNoMultipleOf256) {
+  // Else a shape of such slots would never be the one that was wanted, and be made anew for frame after frame.
+  const auto backend = load_demo_backend(2, 500);
+  EXPECT_EQ(backend->context_tokens(), 500);
+  ASSERT_TRUE(backend->reshape(1, 1000));
+  EXPECT_EQ(backend->context_tokens(), 1000);
+}
+
 TEST(LlamaBackend, AChatIsFormattedByTheTemplateOfTheModel) {
   const auto backend = load_demo_backend(1, 512);
   EXPECT_NE(backend->chat_template().find("<|im_start|>"), std::string_view::npos);

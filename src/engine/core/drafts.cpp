@@ -27,7 +27,8 @@ std::vector<Token> format_words(const Backend& backend) {
 
 }  // namespace
 
-Drafts::Drafts(const Backend& backend, int most_tokens) : most_tokens_(std::clamp(most_tokens, 0, kMaxSlotRows - 1)) {
+Drafts::Drafts(const Backend& backend, int most_tokens)
+    : most_tokens_(std::clamp(most_tokens, 0, kMaxSlotRows - 1)), step_cost_rows_(backend.step_cost_rows()) {
   if (most_tokens_ > 0) format_words_ = format_words(backend);
 }
 
@@ -47,7 +48,7 @@ Drafts::Step Drafts::plan(std::span<Sequence* const> sequences, int slots, int c
     offers[i] = {.tokens = static_cast<int>(step.drafts[i].tokens.size()),
                  .acceptance = acceptance_.rate(step.drafts[i].trust)};
   }
-  step.rows = rows_per_slot(offers, slots, most_rows);
+  step.rows = rows_per_slot(offers, slots, most_rows, step_cost_rows_);
   return step;
 }
 

@@ -48,6 +48,7 @@ class Drafts {
   Draft draft(Sequence& sequence, std::span<Sequence* const> sequences) const;
 
   int most_tokens_;
+  double step_cost_rows_;
   std::vector<Token> format_words_;  // negative where the answer's own words go
   std::deque<Text> texts_;           // the last one used first
   DraftAcceptance acceptance_;

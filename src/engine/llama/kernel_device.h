@@ -17,6 +17,9 @@ ggml_backend_device* kernel_device(int threads);
 // Why the device could not compute in `precision`, as the end of a sentence; nullptr where it can.
 const char* precision_obstacle(Precision precision) noexcept;
 
+// Below so many rows a product of weights spends its time in reading them, and packing does not pay.
+inline constexpr int kFewestPackedRows = 8;
+
 // What the device is wanted for.
 struct KernelUse {
   Precision precision = Precision::exact;  // of an encode or a prefill

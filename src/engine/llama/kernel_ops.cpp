@@ -22,9 +22,6 @@ namespace {
 using kernels::Bf16;
 using kernels::F16;
 
-// Below so many rows a product of weights spends its time in reading them, and packing does not pay.
-constexpr std::int64_t kFewestRows = 8;
-
 // ggml: dst[m][n] = sum over k of src1[m][k] * src0[n][k]; the innermost dimension is ne[0].
 bool takes_product(const ggml_tensor* op) {
   const ggml_tensor* b = op->src[0];
@@ -399,7 +396,7 @@ bool kernels_take(const ggml_tensor* op, bool few_rows) {
   if (few_rows) {
     if (op->op == GGML_OP_MUL_MAT && op->src[1]->ne[2] != 1) return false;
     if (op->op == GGML_OP_FLASH_ATTN_EXT) return cache_takes_attention(op);
-  } else if (rows_of(op) < kFewestRows) {
+  } else if (rows_of(op) < kFewestPackedRows) {
     return false;
   }
   switch (op->op) {

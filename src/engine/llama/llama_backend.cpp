@@ -56,9 +56,6 @@ class MtmdImage final : public PreparedImage {
   std::vector<std::uint64_t> blocks_;  // hashes, if only what changed is to be computed
 };
 
-// Below so many tokens a prefill is computed as a decode step: it is bound by reading the weights, too.
-constexpr std::size_t kFewRows = 8;
-
 // A picture of so many pixels a side is enough to see what a vision tower is made of.
 constexpr int kProbePixels = 128;
 
@@ -135,6 +132,7 @@ class LlamaBackend final : public Backend {
 
   int slots() const noexcept override { return slots_; }
   int context_tokens() const noexcept override { return context_tokens_; }
+  double step_cost_rows() const noexcept override;
   bool has_vision() const noexcept override { return vision_ != nullptr; }
   const Vocabulary& vocabulary() const noexcept override { return *vocabulary_; }
 
@@ -190,6 +188,13 @@ bool has_plain_weights(const llama_model& model) {
     case LLAMA_FTYPE_MOSTLY_BF16: return true;
     default: return false;
   }
+}
+
+// Reading weights that lie in the processor's cache takes our kernels as long as computing two or three rows with them;
+// from memory it is nine to thirteen (docs/performance.md). Others compute a row more slowly.
+double LlamaBackend::step_cost_rows() const noexcept {
+  constexpr std::uint64_t kCacheBytes = 64U << 20;
+  return kernels_decode_ && llama_model_size(model_.get()) > kCacheBytes ? 10 : 3;
 }
 
 // Fewer bits than the weights have are never asked for in vain.
@@ -330,7 +335,8 @@ Status LlamaBackend::make_context(int slots, int context_tokens) {
                 with_reason(fmt::format("no context for {} sequences of {} tokens", slots, context_tokens)));
   }
   slots_ = slots;
-  context_tokens_ = static_cast<int>(llama_n_ctx_seq(context_.get()));
+  // llama.cpp rounds up to a multiple of 256. What was asked for may be all that the model was trained on.
+  context_tokens_ = std::min(context_tokens, static_cast<int>(llama_n_ctx_seq(context_.get())));
   return {};
 }
 
@@ -467,7 +473,8 @@ Status LlamaBackend::prefill(int slot, std::span<const Token> tokens, Position f
     const bool last = i + 1 == tokens.size();
     batch_.set_token(i, slot, tokens[i], from + static_cast<Position>(i), want_logits && last);
   }
-  const bool few = kernels_decode_ && tokens.size() < kFewRows;
+  // A few tokens are bound by reading the weights, as a decode step is.
+  const bool few = kernels_decode_ && tokens.size() < kFewestPackedRows;
   const KernelScope scope(kernels_ != nullptr, {.precision = precision_, .few_rows = few});
   return run(batch_.view(nullptr), "prefill");
 }

@@ -84,11 +84,11 @@ double DraftAcceptance::rate(int trust) const noexcept {
   return (level.accepted + 0.5) / (level.tested + 1);
 }
 
-int rows_per_slot(std::span<const DraftOffer> offers, int slots, int most_rows) {
+int rows_per_slot(std::span<const DraftOffer> offers, int slots, int most_rows, double step_cost_rows) {
   const auto tokens_for_cost = [&](int rows) {
     double tokens = 0;
     for (const DraftOffer& offer : offers) tokens += expected_tokens(offer, rows);
-    return tokens / (kStepCostRows + static_cast<double>(slots) * rows);
+    return tokens / (step_cost_rows + static_cast<double>(slots) * rows);
   };
   int best = 1;
   double most = tokens_for_cost(1) * kWorthwhile;

@@ -58,15 +58,10 @@ struct DraftOffer {
   double acceptance = 0;  // as DraftAcceptance::rate
 };
 
-// What a step costs beside its rows, in rows. One CPU core takes about 2 for the demo model, two that are wanted elsewhere
-// far more, and a model of 2B parameters, whose weights have to come from memory, 13. Too low a value drafts less than
-// would pay, and loses little by it (docs/performance.md).
-inline constexpr double kStepCostRows = 3;
-
 // How many rows each of `slots` slots should have in the next step (those that only fill a gap count as well), at most
-// `most_rows`: as many as make the expected number of tokens for the cost the largest, at a cost of kStepCostRows plus the
-// rows. 1, which is no draft, unless that is worth at least 5 % more. Pure. Few different numbers come out, because
-// llama.cpp builds its graph anew for each.
-int rows_per_slot(std::span<const DraftOffer> offers, int slots, int most_rows);
+// `most_rows`: as many as make the expected number of tokens for the cost the largest, at a cost of `step_cost_rows`
+// (Backend::step_cost_rows) plus the rows. 1, which is no draft, unless that is worth at least 5 % more. Pure. Few
+// different numbers come out, because llama.cpp builds its graph anew for each.
+int rows_per_slot(std::span<const DraftOffer> offers, int slots, int most_rows, double step_cost_rows);
 
 }  // namespace escribano::engine
