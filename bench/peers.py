@@ -10,7 +10,8 @@ and use the same files and threads. Every round runs each configuration once, in
 another one each time; loading the model and one picture to warm up are not counted. Pictures are all different, since a
 server may answer what it has seen from its cache.
 
-MLX-VLM is measured where its command is on PATH and the model is a Hugging Face folder (or demo).
+MLX-VLM and Ollama are measured where their commands are on PATH and the model is a Hugging Face folder. Ollama converts it
+into a folder of its own first, and takes a model with the real vocabulary only.
 
 With --tokens every answer has that many tokens, whatever it says: for models with random weights
 (bench/random_model.py). Without, answers end where the model ends them, and their texts are compared.
@@ -33,6 +34,7 @@ import subprocess
 import sys
 import tempfile
 
+import ollama
 import peer_report
 import work
 from gguf_header import read_header
@@ -183,14 +185,47 @@ class MlxVlm:
         return measured if arguments.tokens else {**measured, "short": 0}
 
 
+class Ollama:
+    """With its own engine, and the weights as they are in the folder."""
+    ours, comparable = False, True
+
+    def __init__(self, arguments, prompt, image_tokens, slots, models):
+        self.name = f"Ollama, {slots} in flight"
+        self._arguments, self._prompt, self._slots, self._models = arguments, prompt, slots, models
+        self._context_tokens = image_tokens + PROMPT_TOKENS + (arguments.tokens or arguments.max_tokens)
+
+    def run(self, frames, warm_up):
+        arguments = self._arguments
+        most = arguments.tokens or arguments.max_tokens
+
+        def body(frame, tokens):
+            return ollama.question(frame, self._prompt, tokens, arguments.threads)
+
+        with ollama.OllamaServer(shutil.which("ollama"), self._models, self._slots, self._context_tokens) as server:
+            server.create(hf_folder(arguments))
+            server.answer([body(warm_up, WARM_UP_TOKENS)])
+            seconds, answers = server.answer([body(frame, most) for frame in frames])
+            peak_memory_mb = server.peak_memory_mb()
+        tokens = [answer["eval_count"] for answer in answers]
+        measured = {"seconds": seconds, "texts": [answer["response"].strip() for answer in answers],
+                    "tokens_in": sum(answer["prompt_eval_count"] for answer in answers), "tokens_out": sum(tokens),
+                    "cached_tokens": 0, "short": sum(count < arguments.tokens for count in tokens),
+                    "peak_memory_mb": peak_memory_mb, "prompts": len(answers)}
+        if self._slots == 1:  # else the times of the requests overlap
+            measured["stages"] = {"vision + prefill": sum(answer["prompt_eval_duration"] for answer in answers) / 1e9,
+                                  "decode": sum(answer["eval_duration"] for answer in answers) / 1e9}
+            measured["steps"] = sum(work.decoded_tokens(count) for count in tokens)
+        return measured
+
+
 def hf_folder(arguments):
-    """The model as a Hugging Face folder, which is what MLX-VLM reads; None if it is not given as one."""
+    """The model as a Hugging Face folder, which is what MLX-VLM and Ollama read; None if it is not given as one."""
     folder = ROOT / "assets" / "demo-model" if arguments.model == "demo" else pathlib.Path(arguments.model)
     return folder if (folder / "config.json").exists() else None
 
 
-def configurations(arguments, image_tokens):
-    """(those to measure, [(name, why not)])"""
+def configurations(arguments, image_tokens, ollama_models):
+    """(those to measure, [(name, why not)]); Ollama keeps what it converts in `ollama_models`."""
     prompt = (ROOT / "assets" / "prompts" / "single.txt").read_text().rstrip("\n")
     found, missing = [Ours(arguments, options) for options in arguments.ours or OURS], []
     if arguments.llama_server and os.path.exists(arguments.llama_server):
@@ -203,7 +238,12 @@ def configurations(arguments, image_tokens):
         missing.append((MlxVlm.name, "needs the model as a Hugging Face folder"))
     else:
         found.append(MlxVlm(arguments, prompt, MlxVlm.python()))
-    missing.append(("Ollama", "installed, but not driven by this" if shutil.which("ollama") else "not installed"))
+    if not shutil.which("ollama"):
+        missing.append(("Ollama", "not installed"))
+    elif not ollama.can_convert(hf_folder(arguments)):
+        missing.append(("Ollama", "needs the model as a Hugging Face folder with the real vocabulary"))
+    else:
+        found += [Ollama(arguments, prompt, image_tokens, slots, ollama_models) for slots in arguments.in_flight]
     return found, missing
 
 
@@ -283,7 +323,7 @@ def parsed_arguments():
     parser.add_argument("--ours", action="append", metavar="OPTIONS", help="options of bench/stages.cpp that make one "
                         f"configuration; may be repeated (default: {'; '.join(OURS)})")
     parser.add_argument("--in-flight", type=int, nargs="*", default=[1, 4, 16], metavar="N",
-                        help="slots of llama-server, and requests at once (1 4 16)")
+                        help="slots of llama-server and Ollama, and requests at once (1 4 16)")
     parser.add_argument("--server-options", default="", help="more options of llama-server")
     parser.add_argument("--llama-server", help="default: that of the build folder")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
@@ -323,7 +363,7 @@ def main():
         frames, warm_up, size = take_frames(sources, arguments.count, shape, arguments.max_image_tokens,
                                             pathlib.Path(folder))
         image_tokens = size[0] * size[1] // (shape.patch_px * shape.merge) ** 2
-        found, missing = configurations(arguments, image_tokens)
+        found, missing = configurations(arguments, image_tokens, pathlib.Path(folder) / "ollama")
         results = {"machine": machine(), "model": model_name(arguments), "threads": arguments.threads,
                    "llama_cpp": llama_version(), "frames": arguments.count, "frame_size": size,
                    "image_tokens": image_tokens, "tokens": arguments.tokens, "ceilings": {}, "missing": missing,
