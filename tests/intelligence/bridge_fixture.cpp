@@ -1,42 +1,19 @@
 #include "intelligence/bridge_fixture.h"
 
-#include <cerrno>
 #include <fstream>
 #include <set>
-#include <thread>
-
-#include <sys/wait.h>
 
 #include "base/file.h"
 #include "models/sha256.h"
 
 namespace escribano {
-namespace {
-
-std::ptrdiff_t entries_of(const char* folder) {
-  std::error_code missing;
-  std::filesystem::directory_iterator entries(folder, missing);
-  return missing ? 0 : std::distance(begin(entries), end(entries));
-}
-
-}  // namespace
 
 std::string fixture_script(int generation) {
   return ESCRIBANO_SOURCE_DIR "/tests/intelligence/fixtures/generation" + std::to_string(generation) + "_bridge.py";
 }
 
-BridgeTest::BridgeTest() {
-  std::thread([] {}).join();  // ThreadSanitizer starts one of its own with the first
-  descriptors_before_ = entries_of("/dev/fd");
-  threads_before_ = entries_of("/proc/self/task");
-}
-
 void BridgeTest::TearDown() {
-  int status = 0;
-  EXPECT_EQ(::waitpid(-1, &status, WNOHANG), -1) << "a child is left";
-  EXPECT_EQ(errno, ECHILD);
-  EXPECT_EQ(entries_of("/dev/fd"), descriptors_before_) << "a descriptor is left";
-  EXPECT_EQ(entries_of("/proc/self/task"), threads_before_) << "a thread is left";
+  resources_.expect_unchanged();
   const std::set<std::string> expected = {"starts", "requests", "pictures"};
   for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
     EXPECT_TRUE(expected.contains(entry.path().filename())) << entry.path() << " is left";

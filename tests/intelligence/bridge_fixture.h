@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "intelligence/bridge_client.h"
+#include "support/own_resources.h"
 #include "support/temp_folder.h"
 
 namespace escribano {
@@ -22,7 +23,6 @@ std::string fixture_script(int generation);
 // Looks after each test that nothing is left: no child, descriptor, thread, socket or lock.
 class BridgeTest : public testing::Test {
  protected:
-  BridgeTest();
   void TearDown() override;
 
   // Starts a bridge of that generation.
@@ -47,8 +47,7 @@ class BridgeTest : public testing::Test {
   TempFolder folder_;
 
  private:
-  std::ptrdiff_t descriptors_before_ = 0;
-  std::ptrdiff_t threads_before_ = 0;
+  OwnResources resources_;
   int pictures_ = 0;
 };
 

@@ -1,14 +1,10 @@
 #include "support/real_bridge.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
-#include <thread>
-
-#include <sys/wait.h>
 
 #include "support/run_command.h"
 
@@ -16,12 +12,6 @@ namespace escribano {
 namespace {
 
 constexpr std::chrono::seconds kPatience{100};
-
-std::ptrdiff_t entries_of(const char* folder) {
-  std::error_code missing;
-  std::filesystem::directory_iterator entries(folder, missing);
-  return missing ? 0 : std::distance(begin(entries), end(entries));
-}
 
 const std::map<std::string, std::string>& environment() {
   // Models that other tests imported are used again; no variable of the developer's own has a say.
@@ -69,18 +59,8 @@ std::vector<pid_t> children_of(pid_t parent) {
   return children;
 }
 
-RealBridgeTest::RealBridgeTest() {
-  std::thread([] {}).join();  // ThreadSanitizer starts one of its own with the first
-  descriptors_before_ = entries_of("/dev/fd");
-  threads_before_ = entries_of("/proc/self/task");
-}
-
 void RealBridgeTest::TearDown() {
-  int status = 0;
-  EXPECT_EQ(::waitpid(-1, &status, WNOHANG), -1) << "a child is left";
-  EXPECT_EQ(errno, ECHILD);
-  EXPECT_EQ(entries_of("/dev/fd"), descriptors_before_) << "a descriptor is left";
-  EXPECT_EQ(entries_of("/proc/self/task"), threads_before_) << "a thread is left";
+  resources_.expect_unchanged();
   for (const std::string& name : files()) EXPECT_TRUE(may_stay.contains(name)) << name << " is left";
 }
 

@@ -19,6 +19,7 @@
 #include "domain/intelligence_service.h"
 #include "intelligence/bridge_client.h"
 #include "support/bridge_peer.h"
+#include "support/own_resources.h"
 #include "support/temp_folder.h"
 
 namespace escribano {
@@ -34,7 +35,6 @@ std::vector<pid_t> children_of(pid_t parent);
 // folder but those of `may_stay`.
 class RealBridgeTest : public ::testing::Test {
  protected:
-  RealBridgeTest();
   void TearDown() override;
 
   // A client that starts `escribano bridge`. Small pictures are quick, and what the model says of them is worth little.
@@ -57,8 +57,7 @@ class RealBridgeTest : public ::testing::Test {
 
  private:
   TempFolder folder_;
-  std::ptrdiff_t descriptors_before_ = 0;
-  std::ptrdiff_t threads_before_ = 0;
+  OwnResources resources_;
 };
 
 }  // namespace escribano
