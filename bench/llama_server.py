@@ -1,7 +1,5 @@
 """llama-server as a peer to measure: started for one run, asked over HTTP, and gone afterwards whatever happens."""
 import base64
-import concurrent.futures
-import http.client
 import json
 import pathlib
 import re
@@ -9,8 +7,9 @@ import subprocess
 import tempfile
 import time
 
+import http_peer
+
 START_TIMEOUT_S = 300
-ANSWER_TIMEOUT_S = 3600
 
 
 class LlamaServer:
@@ -51,38 +50,15 @@ class LlamaServer:
             if self._port is None:
                 listening = re.search(r"listening on http://127\.0\.0\.1:(\d+)", self._log_text())
                 self._port = listening and int(listening[1])
-            if self._port is not None and self._get_health() == 200:
+            if self._port is not None and http_peer.get_status(self._port, "/health") == 200:
                 return
             if time.monotonic() > end:
                 raise RuntimeError(f"llama-server was not ready in {START_TIMEOUT_S} s:\n{self._log_text()[-2000:]}")
             time.sleep(0.1)
 
-    def _get_health(self):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-            connection.request("GET", "/health")
-            return connection.getresponse().status
-        except OSError:
-            return None
-
-    def _ask(self, body):
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_TIMEOUT_S)
-        connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        content = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"llama-server answered {response.status}: {content[:500].decode('utf-8', 'replace')}")
-        return json.loads(content)
-
     def answer(self, bodies):
         """(seconds, answers in the order of `bodies`), as many in flight as the server has slots."""
-        pool = concurrent.futures.ThreadPoolExecutor(self._slots)
-        try:
-            began = time.monotonic()
-            answers = list(pool.map(self._ask, bodies))
-            return time.monotonic() - began, answers
-        finally:  # without waiting for answers that nobody wants any more: the server is about to be killed
-            pool.shutdown(wait=False, cancel_futures=True)
+        return http_peer.post_all("llama-server", self._port, "/v1/chat/completions", bodies, self._slots)
 
     def peak_memory_mb(self):
         """Resident; None where the system does not say."""

@@ -4,8 +4,6 @@ It converts a Hugging Face folder itself, once for all runs of a bench. Its engi
 picture by their numbers in the real vocabulary, so a model with another one (the demo model) cannot be measured.
 """
 import base64
-import concurrent.futures
-import http.client
 import json
 import os
 import pathlib
@@ -15,8 +13,9 @@ import subprocess
 import tempfile
 import time
 
+import http_peer
+
 START_TIMEOUT_S = 60
-ANSWER_TIMEOUT_S = 3600
 MODEL = "measured"
 LAST_MARK = 151655  # <|image_pad|> of the real vocabulary
 
@@ -39,7 +38,7 @@ class OllamaServer:
         self._process = subprocess.Popen([self._executable, "serve"], env=self._environment, stdin=subprocess.DEVNULL,
                                          stdout=self._log, stderr=self._log, start_new_session=True)
         end = time.monotonic() + START_TIMEOUT_S
-        while not self._is_up():
+        while http_peer.get_status(self._port, "/api/version") != 200:
             if self._process.poll() is not None or time.monotonic() > end:
                 log = self._log_text()
                 self.__exit__()
@@ -60,14 +59,6 @@ class OllamaServer:
         self._log.seek(0)
         return self._log.read().decode("utf-8", "replace")
 
-    def _is_up(self):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-            connection.request("GET", "/api/version")
-            return connection.getresponse().status == 200
-        except OSError:
-            return False
-
     def create(self, folder):
         """Converts a Hugging Face folder; blocks, minutes for large models the first time."""
         with tempfile.NamedTemporaryFile("w", suffix=".modelfile") as modelfile:
@@ -78,24 +69,9 @@ class OllamaServer:
         if done.returncode != 0:
             raise RuntimeError(f"ollama cannot convert {folder}: {done.stdout.decode('utf-8', 'replace')[-500:]}")
 
-    def _ask(self, body):
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_TIMEOUT_S)
-        connection.request("POST", "/api/generate", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        content = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"ollama answered {response.status}: {content[:500].decode('utf-8', 'replace')}")
-        return json.loads(content)
-
     def answer(self, bodies):
         """(seconds, answers in the order of `bodies`), as many in flight as the server has slots."""
-        pool = concurrent.futures.ThreadPoolExecutor(self._slots)
-        try:
-            began = time.monotonic()
-            answers = list(pool.map(self._ask, bodies))
-            return time.monotonic() - began, answers
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        return http_peer.post_all("ollama", self._port, "/api/generate", bodies, self._slots)
 
     def _processes(self):
         """Of its session: the server and the runners that it starts."""
